@@ -1,0 +1,54 @@
+package conn
+
+import "github.com/valyala/bytebufferpool"
+
+// buffer is bytes that mostly are few: up to keptBuffer of them stay in an array
+// that is never given up, more go to one lent from a pool.
+type buffer struct {
+	b    []byte
+	kept []byte
+	lent *bytebufferpool.ByteBuffer
+}
+
+// maxSpare is how much a buffer that grows is made larger than it need be.
+const maxSpare = 256 << 10
+
+// reserve makes room for n more bytes behind b.b, moving what is there if need
+// be: no view of it may be alive.
+func (b *buffer) reserve(n int, pool *bytebufferpool.Pool) {
+	need := len(b.b) + n
+	if need <= cap(b.b) {
+		return
+	}
+	if need <= keptBuffer {
+		b.kept = append(make([]byte, 0, min(keptBuffer, max(need, 2*cap(b.b)))), b.b...)
+		b.b = b.kept
+		return
+	}
+	lent := pool.Get()
+	if cap(lent.B) < need {
+		lent.B = make([]byte, 0, need+min(need/2, maxSpare))
+	}
+	lent.B = append(lent.B[:0], b.b...)
+	b.giveBack(pool)
+	b.b, b.lent = lent.B, lent
+}
+
+func (b *buffer) add(p []byte, pool *bytebufferpool.Pool) {
+	b.reserve(len(p), pool)
+	b.b = append(b.b, p...)
+}
+
+// reset empties the buffer.
+func (b *buffer) reset(pool *bytebufferpool.Pool) {
+	b.giveBack(pool)
+	b.b = b.kept[:0]
+}
+
+func (b *buffer) giveBack(pool *bytebufferpool.Pool) {
+	if b.lent != nil {
+		b.lent.B = b.b
+		pool.Put(b.lent)
+		b.lent = nil
+	}
+}

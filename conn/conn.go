@@ -1,0 +1,149 @@
+package conn
+
+// Handler answers a request. It is called on the loop's goroutine when the
+// request is whole, and every other connection waits until it returns: what
+// takes long goes to a goroutine, with [Conn.Defer]. It must reply or defer. If
+// it does neither, or panics, the client gets 500 and the log a line.
+type Handler func(c *Conn)
+
+// Middleware makes a handler of a handler.
+type Middleware func(next Handler) Handler
+
+// Conn is a connection with a request on it, for as long as that takes: from
+// the handler's call to the end of the reply. All of it is for the loop's
+// goroutine alone; another goroutine has a [Deferred].
+type Conn struct {
+	m   *Machine
+	who Identity
+	req Request
+
+	fields   []byte // field lines set by the handler
+	status   int
+	open     bool // the handler, or a function of Deferred.Do, may reply
+	claimed  bool // it does so in the name of the deferral
+	deferral *deferral
+}
+
+// Request is what the client asked, valid until the reply is complete.
+func (c *Conn) Request() *Request { return &c.req }
+
+// ID numbers the connection. It is never used twice by a loop; for logs.
+func (c *Conn) ID() uint64 { return c.who.ID }
+
+// Status is the status of the reply, 0 if there is none yet.
+func (c *Conn) Status() int { return c.status }
+
+// AfterReply has f called once, on the loop, when the reply's last byte has been
+// handed to the kernel (err is nil), or when the connection has ended before
+// that. In f, c is good for ID, CloseAfterReply and Status 0: its request is
+// over, and the connection may be at its next.
+func (c *Conn) AfterReply(f func(c *Conn, err error)) {
+	c.m.hooks = append(c.m.hooks, hook{f: f})
+}
+
+// CloseAfterReply ends the connection behind the reply: its head says so, if it
+// is not yet made, and FIN follows it. Called in a function of AfterReply it
+// ends the connection at once, or behind the request that has begun meanwhile.
+func (c *Conn) CloseAfterReply() { c.m.last = true }
+
+// serve calls the handler for a request that is whole.
+func (m *Machine) serve() {
+	c := &m.conn
+	c.req.raw = m.in.b[m.start:m.bodyStart:m.bodyStart]
+	c.req.body = m.in.b[m.bodyStart:m.bodyEnd:m.bodyEnd]
+	h := m.env.handler.Load()
+	switch {
+	case c.req.head.Method == "":
+		m.call(func(c *Conn) { c.Error(501) })
+	case c.req.head.Method == "CONNECT": // what the client sends behind it is not HTTP
+		m.last = true
+		m.call(func(c *Conn) { c.Error(501) })
+	case h == nil:
+		m.call(func(c *Conn) { c.Error(503) })
+	default:
+		m.call(*h)
+	}
+	switch {
+	case c.status != 0:
+		m.finish()
+	case c.deferral != nil:
+		m.move(Pending)
+	default:
+		m.env.fault(c, "handler returned without a reply", nil)
+		m.call(func(c *Conn) { c.Error(500) })
+		m.finish()
+	}
+}
+
+// call runs f as a handler. Its panic costs a 500, unless it has replied.
+func (m *Machine) call(f Handler) {
+	c := &m.conn
+	c.open = true
+	defer func() {
+		if v := recover(); v != nil {
+			m.env.fault(c, "handler panicked", v)
+			c.fields = c.fields[:0]
+			if c.status == 0 && c.claim() {
+				c.reply(500, pageType, m.env.page(500))
+			}
+		}
+		c.open = false
+	}()
+	f(c)
+}
+
+// callHook runs a function of AfterReply's. It may not reply.
+func (c *Conn) callHook(f func(*Conn, error), err error) {
+	open := c.open
+	c.open = false
+	defer func() {
+		if v := recover(); v != nil {
+			c.m.env.fault(c, "AfterReply function panicked", v)
+		}
+		c.open = open
+	}()
+	f(c, err)
+}
+
+// resume runs f on a connection whose reply is deferred. With claimed, f replies
+// in the deferral's name.
+func (m *Machine) resume(f Handler, claimed bool) {
+	m.conn.claimed = claimed
+	m.call(f)
+	m.conn.claimed = false
+	if m.conn.status != 0 {
+		m.finish()
+		m.Continue()
+	}
+}
+
+// finish ends a request whose reply is in the output, and decides whether
+// another may follow.
+func (m *Machine) finish() {
+	for ; m.sealed < len(m.hooks); m.sealed++ {
+		m.hooks[m.sealed].end = m.written + int64(len(m.out.b))
+	}
+	if !m.conn.req.head.KeepAlive {
+		m.last, m.clientLast = true, m.unread() == 0
+	}
+	m.endRequest()
+	if m.last {
+		m.move(Flush)
+		m.dropInput()
+	} else {
+		m.move(Idle)
+	}
+}
+
+// endRequest ends what was seen of a request, so that nothing of it is left to
+// the next one.
+func (m *Machine) endRequest() {
+	c := &m.conn
+	if c.deferral != nil {
+		c.deferral.end()
+		c.deferral = nil
+	}
+	c.fields = c.fields[:0]
+	c.req.end()
+	m.served++
+}

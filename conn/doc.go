@@ -1,0 +1,15 @@
+// Package conn is one HTTP/1.1 connection as a state machine: bytes in, a
+// handler called, bytes out (RFC 9110, RFC 9112).
+//
+// It knows HTTP: requests and their bodies, keep-alive, pipelining, replies,
+// refusals, closing. It knows no socket, no clock and no goroutine; a loop
+// feeds it what it read, writes what it gives, and tells it when a deadline has
+// passed. So a connection can be tested with every request cut at every byte.
+//
+// There are two sides. A [Handler] sees a [Conn]: the request, and the verbs to
+// answer it. The loop sees a [Machine]. A handler cannot re-enter the machine:
+// what it says becomes data in the output queue.
+//
+// The states and their moves stand in state.go; Machine.run is the one function
+// that switches on them.
+package conn

@@ -1,0 +1,108 @@
+package conn
+
+import (
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/valyala/bytebufferpool"
+)
+
+// Limits bounds what one connection may ask of the server. A zero field means
+// the default.
+type Limits struct {
+	MaxHead   int // bytes of request line and header section, and of a trailer section; default 16 KiB, at most 1 GiB
+	MaxFields int // field lines in a section; default 100
+	MaxBody   int // bytes of a body; default 1 MiB
+	MaxOutput int // bytes waiting to be written above which no next request is looked at; default 256 KiB
+}
+
+func (l Limits) withDefaults() Limits {
+	orDefault := func(n *int, value int) {
+		if *n <= 0 {
+			*n = value
+		}
+	}
+	orDefault(&l.MaxHead, 16<<10)
+	orDefault(&l.MaxFields, 100)
+	orDefault(&l.MaxBody, 1<<20)
+	orDefault(&l.MaxOutput, 256<<10)
+	l.MaxHead = min(l.MaxHead, 1<<30)
+	return l
+}
+
+// What bounds a connection and is no option.
+const (
+	maxTurn    = 64       // requests answered before other connections have their turn
+	maxLinger  = 16 << 20 // bytes thrown away after FIN
+	keptBuffer = 4 << 10  // bytes of a buffer that stays with its Machine
+)
+
+// Env is what the machines of one loop share, and what they need of the world.
+// All of it but SetHandler is for the loop's goroutine.
+type Env struct {
+	limits  Limits
+	pages   map[int][]byte
+	server  string
+	stamp   []byte // the Server and Date lines of the present second
+	handler atomic.Pointer[Handler]
+	buffers bytebufferpool.Pool
+
+	post  func(Handle, func(*Machine)) error
+	fault func(c *Conn, what string, value any)
+
+	moved func(from, to State) // tests count moves here
+}
+
+// Config is what [NewEnv] is made from.
+type Config struct {
+	Limits Limits         // zero fields: the defaults
+	Server string         // the Server field; empty: none
+	Pages  map[int][]byte // HTML for the statuses whose generic page does not please
+
+	// Post has f called on the loop's goroutine, between two events, with the
+	// machine of the connection, unless that has ended. It may be called from any
+	// goroutine, and returns ErrStopped when f will never be called.
+	Post func(h Handle, f func(*Machine)) error
+
+	// Fault reports a mistake of the application's: what is wrong, and what a
+	// handler panicked with, if it did (then it is called with the stack still
+	// unwinding).
+	Fault func(c *Conn, what string, value any)
+}
+
+// Handle names a connection for as long as it lives, and nothing after.
+type Handle struct {
+	FD         uint32 // the descriptor
+	Generation uint32 // how many connections and listeners have had that number before, and this one
+}
+
+// Identity is what the loop knows of a connection.
+type Identity struct {
+	Handle Handle         // for as long as it lives
+	ID     uint64         // never used twice; for logs
+	Peer   netip.AddrPort // zero for a Unix socket
+}
+
+// NewEnv makes an Env without a handler: requests get 503 until SetHandler.
+func NewEnv(c Config) *Env {
+	return &Env{limits: c.Limits.withDefaults(), server: c.Server, pages: c.Pages, post: c.Post, fault: c.Fault}
+}
+
+// SetHandler is in force from the next request on any connection. A nil handler
+// answers 503. It may be called from any goroutine.
+func (e *Env) SetHandler(h Handler) {
+	if h == nil {
+		e.handler.Store(nil)
+		return
+	}
+	e.handler.Store(&h)
+}
+
+// SetDate sets the value of the Date field (RFC 9110 section 6.6.1).
+func (e *Env) SetDate(imfFixdate []byte) {
+	e.stamp = e.stamp[:0]
+	if e.server != "" {
+		e.stamp = append(append(append(e.stamp, "Server: "...), e.server...), "\r\n"...)
+	}
+	e.stamp = append(append(append(e.stamp, "Date: "...), imfFixdate...), "\r\n"...)
+}

@@ -1,0 +1,167 @@
+package httpparse
+
+import "math"
+
+// facts is what the fields of one head said, gathered line by line, before
+// anything is decided.
+type facts struct {
+	host  Span
+	hosts int
+
+	length  int64
+	lengths int
+
+	codings      int // transfer codings, over all lines
+	chunked      int // how many of them are chunked
+	chunkedLast  bool
+	codingBroken bool // an empty member, or one that is not a token
+
+	close, keepAlive, upgradeOption bool // members of Connection
+	upgrade                         bool
+	expectsContinue, expectsOther   bool
+}
+
+// take notes what one field line says.
+func (s *facts) take(f Field, b []byte) *Error {
+	name, value := f.Name.Of(b), f.Value.Of(b)
+	switch len(name) {
+	case len("host"):
+		if is(name, "host") {
+			s.host = f.Value
+			s.hosts++
+		}
+	case len("expect"):
+		if is(name, "expect") {
+			s.takeExpect(value)
+		}
+	case len("upgrade"):
+		if is(name, "upgrade") {
+			s.upgrade = true
+		}
+	case len("connection"):
+		if is(name, "connection") {
+			s.takeConnection(value)
+		}
+	case len("content-length"):
+		if is(name, "content-length") {
+			return s.takeLength(value)
+		}
+	case len("transfer-encoding"):
+		if is(name, "transfer-encoding") {
+			s.takeCodings(value)
+		}
+	}
+	return nil
+}
+
+func (s *facts) takeConnection(value []byte) {
+	for more := true; more; {
+		var m []byte
+		m, value, more = nextMember(value)
+		switch {
+		case is(m, "close"):
+			s.close = true
+		case is(m, "keep-alive"):
+			s.keepAlive = true
+		case is(m, "upgrade"):
+			s.upgradeOption = true
+		}
+	}
+}
+
+// takeExpect ignores empty members, as any list's (RFC 9110 section 5.6.1.2).
+func (s *facts) takeExpect(value []byte) {
+	for more := true; more; {
+		var m []byte
+		m, value, more = nextMember(value)
+		switch {
+		case is(m, "100-continue"):
+			s.expectsContinue = true
+		case len(m) > 0:
+			s.expectsOther = true
+		}
+	}
+}
+
+// takeLength reads 1*DIGIT (RFC 9110 section 8.6). A value beyond 63 bits is
+// as bad as one that is no number.
+func (s *facts) takeLength(value []byte) *Error {
+	s.lengths++
+	if s.lengths > 1 {
+		return errLengthTwice
+	}
+	if len(value) == 0 {
+		return errLength
+	}
+	for _, c := range value {
+		if !isDigit(c) || s.length > (math.MaxInt64-int64(c-'0'))/10 {
+			return errLength
+		}
+		s.length = s.length*10 + int64(c-'0')
+	}
+	return nil
+}
+
+func (s *facts) takeCodings(value []byte) {
+	for more := true; more; {
+		var m []byte
+		m, value, more = nextMember(value)
+		if len(m) == 0 || scanToken(m, 0) != len(m) {
+			s.codingBroken = true
+		}
+		s.codings++
+		s.chunkedLast = is(m, "chunked")
+		if s.chunkedLast {
+			s.chunked++
+		}
+	}
+}
+
+// nextMember splits the first member, trimmed, off a comma-separated list.
+func nextMember(list []byte) (member, rest []byte, more bool) {
+	for i, c := range list {
+		if c == ',' {
+			return trim(list[:i]), list[i+1:], true
+		}
+	}
+	return trim(list), nil, false
+}
+
+// setFraming decides how long the body is (RFC 9112 section 6.3). A request
+// that could be framed in two ways is refused, never repaired.
+func (h *Head) setFraming(s *facts) *Error {
+	switch {
+	case s.codings == 0:
+		h.ContentLength = s.length
+		return nil
+	case h.Minor == 0:
+		return errCodingIn10
+	case s.lengths > 0:
+		return errLengthAndCode
+	case s.codingBroken || s.chunked > 1 || s.chunked == 1 && !s.chunkedLast:
+		return errCoding
+	case s.codings > 1 || s.chunked == 0:
+		return errCodingUnknown
+	}
+	h.Chunked = true
+	h.ContentLength = -1
+	return nil
+}
+
+// setHost checks the Host field (RFC 9112 section 3.2) and sets h.Host, which
+// an absolute target's authority overrides (section 3.2.2).
+func (h *Head) setHost(b []byte, s *facts) *Error {
+	switch {
+	case s.hosts > 1:
+		return errHostTwice
+	case s.hosts == 0 && h.Minor == 1:
+		return errHostMissing
+	}
+	if host := s.host.Of(b); len(host) > 0 && !validAuthority(host) {
+		return errHost
+	}
+	if h.Form != Absolute && h.Form != Authority {
+		h.Host = s.host
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+//go:build linux
+
+package kernel
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Linux is the Kernel that it says.
+//
+// Calls that cannot block are made raw, without telling Go's scheduler: that
+// saves 75 to 180 ns each, and keeps the runtime's monitor from taking the
+// processor away in the middle of a turn.
+type Linux struct {
+	epoll, event int // descriptors
+
+	// Memory for calls, so that none is on a stack.
+	address    unix.RawSockaddrAny
+	addressLen uint32
+	one        unix.EpollEvent
+	linger     unix.Linger
+	queued     int32
+}
+
+// NewLinux makes an epoll set with the descriptor of Wake in it.
+func NewLinux() (*Linux, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		unix.Close(epoll)
+		return nil, os.NewSyscallError("eventfd", err)
+	}
+	k := &Linux{epoll: epoll, event: event}
+	// Edge-triggered: each write is one event, and nobody has to read.
+	if errno := k.Add(event, unix.EPOLLIN|unix.EPOLLET, Woken); errno != 0 {
+		k.Shut()
+		return nil, os.NewSyscallError("epoll_ctl", errno)
+	}
+	return k, nil
+}
+
+// Shut gives up the epoll set.
+func (k *Linux) Shut() {
+	unix.Close(k.event)
+	unix.Close(k.epoll)
+}
+
+// Accept is documented at [Kernel].
+func (k *Linux) Accept(fd int) (int, netip.AddrPort, syscall.Errno) {
+	k.addressLen = unix.SizeofSockaddrAny
+	conn, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&k.address)),
+		uintptr(unsafe.Pointer(&k.addressLen)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return -1, netip.AddrPort{}, errno
+	}
+	return int(conn), k.peer(), 0
+}
+
+// peer is the address that accept4 has left in k.address.
+func (k *Linux) peer() netip.AddrPort {
+	switch k.address.Addr.Family {
+	case unix.AF_INET:
+		a := (*unix.RawSockaddrInet4)(unsafe.Pointer(&k.address))
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), port(&a.Port))
+	case unix.AF_INET6:
+		a := (*unix.RawSockaddrInet6)(unsafe.Pointer(&k.address))
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), port(&a.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// port reads a port in network byte order.
+func port(p *uint16) uint16 { return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(p))[:]) }
+
+// Read is documented at [Kernel].
+func (k *Linux) Read(fd int, p []byte) (int, syscall.Errno) {
+	return transfer(syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))))
+}
+
+// Write is documented at [Kernel].
+func (k *Linux) Write(fd int, p []byte) (int, syscall.Errno) {
+	return transfer(syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))))
+}
+
+func transfer(n, _ uintptr, errno syscall.Errno) (int, syscall.Errno) {
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
+// CloseWrite is documented at [Kernel].
+func (k *Linux) CloseWrite(fd int) syscall.Errno {
+	_, _, errno := syscall.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0)
+	return errno
+}
+
+// Unacked is documented at [Kernel].
+func (k *Linux) Unacked(fd int) (int, syscall.Errno) {
+	_, _, errno := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCOUTQ, uintptr(unsafe.Pointer(&k.queued)))
+	return int(k.queued), errno
+}
+
+// Close is documented at [Kernel].
+func (k *Linux) Close(fd int) syscall.Errno {
+	_, _, errno := syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
+	return errno
+}
+
+// Reset is documented at [Kernel].
+func (k *Linux) Reset(fd int) syscall.Errno {
+	k.linger = unix.Linger{Onoff: 1}
+	syscall.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_LINGER,
+		uintptr(unsafe.Pointer(&k.linger)), unsafe.Sizeof(k.linger), 0)
+	return k.Close(fd)
+}
+
+// Add is documented at [Kernel].
+func (k *Linux) Add(fd int, events uint32, data uint64) syscall.Errno {
+	return k.control(unix.EPOLL_CTL_ADD, fd, events, data)
+}
+
+// Modify is documented at [Kernel].
+func (k *Linux) Modify(fd int, events uint32, data uint64) syscall.Errno {
+	return k.control(unix.EPOLL_CTL_MOD, fd, events, data)
+}
+
+func (k *Linux) control(op uintptr, fd int, events uint32, data uint64) syscall.Errno {
+	k.one = unix.EpollEvent{Events: events, Fd: int32(data), Pad: int32(data >> 32)}
+	_, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(k.epoll), op, uintptr(fd), uintptr(unsafe.Pointer(&k.one)), 0, 0)
+	return errno
+}
+
+// Wait is documented at [Kernel]. It looks first, raw, and only if there is
+// nothing lets Go's scheduler know that it is going to block. A raw call that
+// blocks would hold up the collector.
+func (k *Linux) Wait(events []Event, d time.Duration) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(k.epoll),
+		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
+	if n == 0 && d != 0 {
+		n, _, errno = syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(k.epoll),
+			uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(milliseconds(d)), 0, 0)
+	}
+	return transfer(n, 0, errno)
+}
+
+// milliseconds rounds up, so that nobody wakes before the time.
+func milliseconds(d time.Duration) int {
+	if d < 0 {
+		return -1
+	}
+	return int(min((d+time.Millisecond-1)/time.Millisecond, 1<<30))
+}
+
+// Wake is documented at [Kernel].
+func (k *Linux) Wake() {
+	one := [8]byte{1} // a counter of 64 bits in host order: any value but 0 will do
+	unix.Write(k.event, one[:])
+}
+
+// Now is documented at [Kernel].
+func (k *Linux) Now() time.Time { return time.Now() }

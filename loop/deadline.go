@@ -1,0 +1,104 @@
+//go:build linux
+
+package loop
+
+import (
+	"math"
+
+	"catboat/conn"
+)
+
+// list is the connections of one class, those quiet for longest first. All have
+// the same timeout, so each new activity goes to the end, and the order is kept
+// even when the timeout changes.
+type list struct {
+	head, tail int32
+	n          int
+}
+
+// place puts a connection at the end of its class, active as of now.
+func (l *Loop) place(fd int, r *record, class conn.Class) {
+	if r.prev != none || r.next != none || l.waiting[r.class].head == int32(fd) {
+		l.unplace(fd, r)
+	}
+	if class != r.class {
+		r.began = l.now
+	}
+	r.class = class
+	r.since = l.now
+	w := &l.waiting[class]
+	r.prev, r.next = w.tail, none
+	if w.tail == none {
+		w.head = int32(fd)
+	} else {
+		l.records.at(w.tail).next = int32(fd)
+	}
+	w.tail = int32(fd)
+	w.n++
+}
+
+// unplace takes a connection out of the list of its class.
+func (l *Loop) unplace(fd int, r *record) {
+	w := &l.waiting[r.class]
+	if r.prev == none {
+		w.head = r.next
+	} else {
+		l.records.at(r.prev).next = r.next
+	}
+	if r.next == none {
+		w.tail = r.prev
+	} else {
+		l.records.at(r.next).prev = r.prev
+	}
+	r.prev, r.next = none, none
+	w.n--
+}
+
+// deadline is the first of a class.
+func (l *Loop) deadline(class conn.Class) (at int64, ok bool) {
+	head, timeout := l.waiting[class].head, l.timeouts[class]
+	if head == none || timeout == math.MaxInt64 {
+		return 0, false
+	}
+	return l.records.at(head).since + int64(timeout), true
+}
+
+// expire deals with all whose deadline has passed.
+func (l *Loop) expire() {
+	for class := range conn.Classes {
+		for {
+			if at, ok := l.deadline(class); !ok || at > l.now {
+				break
+			}
+			fd := l.waiting[class].head
+			l.expired(int(fd), l.records.at(fd))
+		}
+	}
+}
+
+// expired deals with one. It leaves the connection closed, or placed anew.
+func (l *Loop) expired(fd int, r *record) {
+	switch {
+	case r.class == conn.ForWrite && l.progressed(fd, r):
+		l.place(fd, r, r.class)
+	case r.slot != none:
+		m := l.machines.at(r.slot)
+		if m.Expire() {
+			l.reset(fd, r)
+			return
+		}
+		l.settle(fd, r, m, true)
+	case !l.readLast(fd, r):
+		l.close(fd, r, conn.ErrGone)
+	}
+}
+
+// progressed reports whether the client has taken anything since the output
+// came to a stop. The kernel's buffer is large: it may be read all the while
+// without room for more coming up.
+func (l *Loop) progressed(fd int, r *record) bool {
+	n, errno := l.k.Unacked(fd)
+	before := r.unacked
+	r.unacked = int32(n)
+	return errno == 0 && r.unacked < before
+}

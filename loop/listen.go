@@ -1,0 +1,264 @@
+//go:build linux
+
+package loop
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"catboat/conn"
+	"catboat/internal/kernel"
+)
+
+// listener is a socket that connections are accepted from.
+type listener struct {
+	fd     int
+	handle conn.Handle
+	addr   net.Addr
+	burst  int    // how many to accept at an event
+	paused *Timer // not watched, for lack of descriptors, until this one is due
+}
+
+const (
+	maxBurst   = 64
+	acceptLast = 1 << 16 // at most this many when listening stops
+	pause      = 100 * time.Millisecond
+)
+
+// Listen opens a listener and has the loop accept from it. The network is
+// "tcp4", "tcp6" or "tcp", which is both where the address names no host. It
+// returns the address as bound: the port of ":0" is one that was free. It is
+// called before Run, or on the loop's goroutine. Errors are *net.OpError.
+func (l *Loop) Listen(network, address string) (net.Addr, error) {
+	fail := func(err error) (net.Addr, error) {
+		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+	}
+	if l.stopping || l.door.isClosed() {
+		return fail(errNotListening)
+	}
+	if network != "tcp" && network != "tcp4" && network != "tcp6" {
+		return fail(net.UnknownNetworkError(network))
+	}
+	want, err := net.ResolveTCPAddr(network, address)
+	if err != nil {
+		return fail(err)
+	}
+	fd, err := openListener(network, want, l.options.Backlog)
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: want, Err: err}
+	}
+	bound, err := boundAddr(fd)
+	if err == nil {
+		err = l.addListener(fd, bound)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: want, Err: err}
+	}
+	return bound, nil
+}
+
+// openListener binds a socket. A wildcard of network "tcp" is one IPv6 socket
+// that takes IPv4 too, or where there is no IPv6, an IPv4 socket.
+func openListener(network string, a *net.TCPAddr, backlog int) (fd int, err error) {
+	ip, _ := netip.AddrFromSlice(a.IP)
+	ip = ip.Unmap()
+	dual := network == "tcp" && (!ip.IsValid() || ip.Is6() && ip.IsUnspecified())
+	if network == "tcp4" || ip.Is4() {
+		if !ip.IsValid() {
+			ip = netip.IPv4Unspecified()
+		}
+		return bindAndListen(unix.AF_INET, &unix.SockaddrInet4{Port: a.Port, Addr: ip.As4()}, false, backlog)
+	}
+	if !ip.IsValid() {
+		ip = netip.IPv6Unspecified()
+	}
+	sa := &unix.SockaddrInet6{Port: a.Port, Addr: ip.As16()}
+	if a.Zone != "" {
+		i, err := net.InterfaceByName(a.Zone)
+		if err != nil {
+			return -1, err
+		}
+		sa.ZoneId = uint32(i.Index)
+	}
+	fd, err = bindAndListen(unix.AF_INET6, sa, dual, backlog)
+	if dual && noIPv6(err) {
+		return bindAndListen(unix.AF_INET, &unix.SockaddrInet4{Port: a.Port}, false, backlog)
+	}
+	return fd, err
+}
+
+func noIPv6(err error) bool {
+	e, ok := err.(*os.SyscallError)
+	return ok && (e.Err == unix.EAFNOSUPPORT || e.Err == unix.EADDRNOTAVAIL)
+}
+
+func bindAndListen(family int, sa unix.Sockaddr, dual bool, backlog int) (fd int, err error) {
+	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	v6only := 1
+	if dual {
+		v6only = 0
+	}
+	steps := []struct {
+		call string
+		do   func() error
+	}{
+		{"setsockopt", func() error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) }},
+		// Accepted connections inherit it: one call for all of them.
+		{"setsockopt", func() error { return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) }},
+		{"setsockopt", func() error {
+			if family != unix.AF_INET6 {
+				return nil
+			}
+			return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, v6only)
+		}},
+		{"bind", func() error { return unix.Bind(fd, sa) }},
+		{"listen", func() error { return unix.Listen(fd, backlog) }},
+	}
+	for _, s := range steps {
+		if err := s.do(); err != nil {
+			unix.Close(fd)
+			return -1, os.NewSyscallError(s.call, err)
+		}
+	}
+	return fd, nil
+}
+
+func boundAddr(fd int) (net.Addr, error) {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return nil, os.NewSyscallError("getsockname", err)
+	}
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))), nil
+	case *unix.SockaddrInet6:
+		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))), nil
+	}
+	return nil, fmt.Errorf("loop: listener of family %T", sa)
+}
+
+// addListener has the loop accept from a socket that listens.
+func (l *Loop) addListener(fd int, addr net.Addr) error {
+	r, h := l.records.open(fd, isListener)
+	if errno := l.k.Add(fd, kernel.In, data(h)); errno != 0 {
+		r.kind = isFree
+		return os.NewSyscallError("epoll_ctl", errno)
+	}
+	r.slot = int32(len(l.listeners))
+	l.listeners = append(l.listeners, &listener{fd: fd, handle: h, addr: addr, burst: 1})
+	l.held.Add(1)
+	return nil
+}
+
+// accept takes connections from a listener that is ready. To find the queue
+// empty costs as much as three requests, so it takes one, and twice as many each
+// time as long as the queue is full.
+func (l *Loop) accept(ln *listener) {
+	for range ln.burst {
+		if done := l.acceptOne(ln); done {
+			ln.burst = 1
+			return
+		}
+	}
+	ln.burst = min(2*ln.burst, maxBurst)
+}
+
+// acceptOne reports whether no more can be accepted now. No error of accept(2)
+// is fatal: those not named here are of the connection that was to be.
+func (l *Loop) acceptOne(ln *listener) (done bool) {
+	if l.conns >= l.mostConns() {
+		l.pauseListener(ln)
+		return true
+	}
+	fd, peer, errno := l.k.Accept(ln.fd)
+	switch errno {
+	case 0:
+		l.admit(fd, peer)
+	case syscall.EAGAIN:
+		return true
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EBADF, syscall.EINVAL, syscall.ENOTSOCK:
+		l.trouble("accept4", errno)
+		l.pauseListener(ln)
+		return true
+	}
+	return false
+}
+
+// mostConns is how many connections there are at most: those that are served,
+// and a twentieth more that are told that they are not.
+func (l *Loop) mostConns() int { return l.options.MaxConns + max(1, l.options.MaxConns/20) }
+
+// admit takes up a connection.
+func (l *Loop) admit(fd int, peer netip.AddrPort) {
+	r, h := l.records.open(fd, isConn)
+	if errno := l.k.Add(fd, readable, data(h)); errno != 0 {
+		l.trouble("epoll_ctl", errno)
+		r.kind = isFree
+		l.k.Close(fd)
+		return
+	}
+	l.lastID++
+	r.id = l.lastID
+	r.interest = readable
+	r.setPeer(peer)
+	l.conns++
+	l.held.Add(1)
+	l.place(fd, r, conn.ForHead)
+	if l.conns > l.options.MaxConns {
+		m := l.machine(fd, r)
+		m.Refuse(503)
+		l.settle(fd, r, m, true)
+	}
+}
+
+// pauseListener stops accepting until a connection is closed, or for a moment.
+func (l *Loop) pauseListener(ln *listener) {
+	if ln.paused == nil {
+		l.k.Modify(ln.fd, 0, data(ln.handle))
+		ln.paused = l.After(pause, func() { l.resumeListener(ln) })
+	}
+}
+
+func (l *Loop) resumeListeners() {
+	for _, ln := range l.listeners {
+		l.resumeListener(ln)
+	}
+}
+
+func (l *Loop) resumeListener(ln *listener) {
+	if ln.paused != nil && l.records.find(ln.handle) != nil {
+		ln.paused.Stop()
+		ln.paused = nil
+		l.k.Modify(ln.fd, kernel.In, data(ln.handle))
+	}
+}
+
+// StopListening closes all listeners, for ever, before the loop waits again.
+// What their queues hold at that time is accepted first, and served. From then
+// on clients are refused. It may be called from any goroutine, and again.
+func (l *Loop) StopListening() {
+	l.Post(func() {
+		l.stopping = true
+		for _, ln := range l.listeners {
+			if l.records.find(ln.handle) == nil {
+				continue
+			}
+			for n := 0; n < acceptLast && !l.acceptOne(ln); n++ {
+			}
+			l.records.at(int32(ln.fd)).kind = isFree
+			l.k.Close(ln.fd)
+			l.held.Add(-1)
+		}
+		l.listeners = nil
+	})
+}

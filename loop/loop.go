@@ -1,0 +1,236 @@
+//go:build linux
+
+package loop
+
+import (
+	"errors"
+	"os"
+	"runtime/debug"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"catboat/conn"
+	"catboat/internal/kernel"
+)
+
+// ErrStopped is what calls return that come after Run has returned.
+var ErrStopped = conn.ErrStopped
+
+// Loop serves connections. Make one with New, give it listeners with Listen,
+// and call Run.
+type Loop struct {
+	k       kernel.Kernel
+	shut    func() // gives the kernel's part up
+	options Options
+	env     *conn.Env
+
+	events []kernel.Event
+	buffer []byte // every read goes here
+
+	records    slab
+	machines   machines
+	waiting    [conn.Classes]list // connections in the order of their last activity
+	timeouts   byClass
+	again      []conn.Handle // connections that have used up their turn
+	againSpare []conn.Handle // its other array
+	listeners  []*listener
+	conns      int          // accepted and not yet closed
+	held       atomic.Int64 // listeners and conns
+	lastID     uint64
+	stopping   bool // StopListening has been called
+
+	epoch    time.Time
+	now      int64 // nanoseconds since epoch, read once a turn
+	second   int64 // of the Date line
+	troubled int64 // when a line about the system was logged last
+	date     []byte
+
+	timers timers
+	door   door
+	ran    bool
+}
+
+// The sizes of what a turn deals with.
+const (
+	maxEvents  = 512
+	readBuffer = 64 << 10
+)
+
+// New makes a loop. A nil handler answers 503 until SetHandler. An error is the
+// system's: no descriptors left.
+func New(h conn.Handler, o Options) (*Loop, error) {
+	k, err := kernel.NewLinux()
+	if err != nil {
+		return nil, err
+	}
+	l := newLoop(k, h, o)
+	l.shut = k.Shut
+	return l, nil
+}
+
+func newLoop(k kernel.Kernel, h conn.Handler, o Options) *Loop {
+	o = o.withDefaults()
+	l := &Loop{
+		k:        k,
+		shut:     func() {},
+		options:  o,
+		events:   make([]kernel.Event, maxEvents),
+		buffer:   make([]byte, readBuffer),
+		timeouts: defaultTimeouts,
+		second:   -1,
+		epoch:    k.Now(),
+	}
+	l.timeouts.set(o.Timeouts)
+	l.env = conn.NewEnv(conn.Config{
+		Limits: o.Limits,
+		Server: o.Server,
+		Pages:  o.Pages,
+		Post:   l.postTo,
+		Fault:  l.fault,
+	})
+	l.env.SetHandler(h)
+	for class := range l.waiting {
+		l.waiting[class] = list{head: none, tail: none}
+	}
+	l.tick()
+	return l
+}
+
+// Run serves until nothing holds it (see EpollSize), at once if nothing does. It
+// returns nil then, or the error of an epoll set that cannot be waited for. A
+// loop runs once: another call returns ErrStopped.
+func (l *Loop) Run() error {
+	if l.ran {
+		return ErrStopped
+	}
+	l.ran = true
+	defer l.shut()
+	for {
+		l.runPosted()
+		if l.held.Load() == 0 && l.door.close() {
+			return nil
+		}
+		if err := l.turn(); err != nil {
+			l.door.close()
+			return err
+		}
+	}
+}
+
+// turn waits for events once and deals with what has come.
+func (l *Loop) turn() error {
+	n, errno := l.k.Wait(l.events, l.untilNext())
+	if errno != 0 && errno != syscall.EINTR {
+		return os.NewSyscallError("epoll_wait", errno)
+	}
+	l.tick()
+	for i := range n {
+		l.dispatch(&l.events[i])
+	}
+	l.continueTurns()
+	l.expire()
+	l.runTimers()
+	return nil
+}
+
+// untilNext is how long to wait for events: until the first deadline or timer.
+func (l *Loop) untilNext() time.Duration {
+	if len(l.again) > 0 || l.door.isOpen() {
+		return 0
+	}
+	next := int64(-1)
+	earlier := func(t int64) {
+		if next < 0 || t < next {
+			next = t
+		}
+	}
+	for class := range l.waiting {
+		if at, ok := l.deadline(conn.Class(class)); ok {
+			earlier(at)
+		}
+	}
+	if len(l.timers.heap) > 0 {
+		earlier(l.timers.heap[0].at)
+	}
+	if next < 0 {
+		return -1
+	}
+	return time.Duration(max(0, next-l.now))
+}
+
+// tick reads the clock, and renews the Date line when the second has changed.
+func (l *Loop) tick() {
+	now := l.k.Now()
+	l.now = int64(now.Sub(l.epoch))
+	if second := now.Unix(); second != l.second {
+		l.second = second
+		l.date = now.UTC().AppendFormat(l.date[:0], "Mon, 02 Jan 2006 15:04:05 GMT")
+		l.env.SetDate(l.date)
+	}
+}
+
+// dispatch deals with one event. One for a descriptor that was closed earlier in
+// the same turn, and perhaps opened again as another, has an old generation.
+func (l *Loop) dispatch(e *kernel.Event) {
+	data := kernel.Data(e)
+	if data == kernel.Woken {
+		return
+	}
+	h := handleOf(data)
+	r := l.records.find(h)
+	switch {
+	case r == nil:
+	case r.kind == isListener:
+		l.accept(l.listeners[r.slot])
+	default:
+		l.serve(int(h.FD), r, e.Events)
+	}
+}
+
+// continueTurns lets those go on that had to let others have their turn.
+func (l *Loop) continueTurns() {
+	run := l.again
+	l.again, l.againSpare = l.againSpare[:0], run
+	for _, h := range run {
+		if r := l.records.find(h); r != nil && r.slot != none {
+			m := l.machines.at(r.slot)
+			r.again = false
+			m.Continue()
+			l.settle(int(h.FD), r, m, true)
+		}
+	}
+}
+
+// SetHandler is in force from the next request on any connection. A nil handler
+// answers 503. It may be called from any goroutine.
+func (l *Loop) SetHandler(h conn.Handler) { l.env.SetHandler(h) }
+
+// SetTimeouts is in force before the loop waits again, and for connections that
+// wait already too: their deadlines are counted anew from their last activity.
+// Fields that are zero leave a timeout as it is. It may be called from any
+// goroutine; after Run has returned it does nothing.
+func (l *Loop) SetTimeouts(t Timeouts) {
+	l.Post(func() { l.timeouts.set(t) })
+}
+
+// fault logs a mistake of the application's.
+func (l *Loop) fault(c *conn.Conn, what string, value any) {
+	r := c.Request()
+	args := []any{"conn", c.ID(), "method", r.Method(), "target", r.Target().String()}
+	if value != nil {
+		args = append(args, "panic", value)
+	}
+	l.options.Logger.Error(what, append(args, "stack", string(debug.Stack()))...)
+}
+
+// trouble logs what the system refused, at most once a second.
+func (l *Loop) trouble(call string, errno syscall.Errno) {
+	if l.troubled != 0 && l.now-l.troubled < int64(time.Second) {
+		return
+	}
+	l.troubled = l.now
+	l.options.Logger.Warn("system call failed", "call", call, "error", error(errno))
+}
+
+var errNotListening = errors.New("loop: StopListening has been called")

@@ -1,0 +1,107 @@
+//go:build linux
+
+package loop
+
+import (
+	"log/slog"
+	"math"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"catboat/conn"
+)
+
+// Options of a Loop. A field that is zero means the default.
+type Options struct {
+	Limits   conn.Limits // of one connection
+	Timeouts Timeouts    // of the connections that wait for something
+
+	// MaxConns is how many connections are served at once; default 90 % of the
+	// descriptor limit. Some more are accepted to be told so (503), and beyond
+	// those clients wait in the listener's queue.
+	MaxConns int
+
+	// Backlog is the length of a listener's queue; default what the system allows
+	// (listen(2), net.core.somaxconn).
+	Backlog int
+
+	// Server is the Server field of every reply; default "catboat", "-" for none.
+	Server string
+
+	// Pages has the HTML that Conn.Error, and the connection itself, send with a
+	// status, in place of the generic page.
+	Pages map[int][]byte
+
+	// Logger gets a line for each mistake of a handler's and each trouble with the
+	// system; default slog.Default(). What clients do wrong is not logged.
+	Logger *slog.Logger
+}
+
+// Timeouts is how long the loop waits for what. In Options a field that is zero
+// means the default, in SetTimeouts "as it is"; a negative one means for ever.
+type Timeouts struct {
+	Head   time.Duration // from accept, or the first byte of a later request, to the whole head; default 10 s, then 408
+	Body   time.Duration // between two bytes of a body; default 20 s, then 408
+	Reply  time.Duration // from Defer to the reply; default 5 min, then 503
+	Write  time.Duration // for the client to take some of what waits to be written; default 20 s, then reset
+	Idle   time.Duration // between two requests; default 75 s, then close
+	Linger time.Duration // after FIN, between two reads; default 2 s, and 10 s in all, then close
+}
+
+const lingerInAll = 10 * time.Second
+
+// byClass is a duration for each class of waiting, in the order of conn's.
+type byClass [conn.Classes]time.Duration
+
+var defaultTimeouts = byClass{
+	conn.ForHead:  10 * time.Second,
+	conn.ForBody:  20 * time.Second,
+	conn.ForReply: 5 * time.Minute,
+	conn.ForWrite: 20 * time.Second,
+	conn.ForNext:  75 * time.Second,
+	conn.ForFIN:   2 * time.Second,
+}
+
+// set takes over what t says.
+func (b *byClass) set(t Timeouts) {
+	for class, d := range [...]time.Duration{
+		conn.ForHead: t.Head, conn.ForBody: t.Body, conn.ForReply: t.Reply,
+		conn.ForWrite: t.Write, conn.ForNext: t.Idle, conn.ForFIN: t.Linger,
+	} {
+		switch {
+		case d < 0:
+			b[class] = math.MaxInt64
+		case d > 0:
+			b[class] = d
+		}
+	}
+}
+
+func (o Options) withDefaults() Options {
+	switch o.Server {
+	case "":
+		o.Server = "catboat"
+	case "-":
+		o.Server = ""
+	}
+	if o.Backlog <= 0 {
+		o.Backlog = 1 << 16 // the kernel takes less where it allows less
+	}
+	if o.MaxConns <= 0 {
+		o.MaxConns = descriptorLimit() * 9 / 10
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
+// descriptorLimit is RLIMIT_NOFILE, which Go has raised to its hard limit.
+func descriptorLimit() int {
+	var r unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
+		return 1024
+	}
+	return int(min(r.Cur, 1<<24))
+}

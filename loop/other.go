@@ -1,0 +1,5 @@
+//go:build !linux
+
+package loop
+
+var _ = catboat_loop_needs_Linux // for epoll(7), accept4(2) and eventfd(2)

@@ -1,0 +1,150 @@
+//go:build linux
+
+package loop
+
+import (
+	"net/netip"
+
+	"catboat/conn"
+)
+
+// none is the index that points nowhere.
+const none = -1
+
+// kind is what a descriptor is.
+type kind uint8
+
+const (
+	isFree kind = iota
+	isListener
+	isConn
+)
+
+// record is what the loop knows of a descriptor between events. It has no
+// pointers, so the collector passes the slab by: fifty thousand idle
+// connections cost it nothing.
+type record struct {
+	id         uint64
+	since      int64 // of its last activity, what its deadline counts from
+	began      int64 // when it came into its class
+	generation uint32
+	prev, next int32 // in the list of its class
+	slot       int32 // of its Machine, or none; of a listener
+	unacked    int32 // bytes, when the output came to a stop
+	interest   uint32
+	peer       [16]byte
+	port       uint16
+	kind       kind
+	state      conn.State // while it has no Machine
+	class      conn.Class
+	peerKind   peerKind
+	blocked    bool // the socket takes no more output for now
+	again      bool // it is in Loop.again
+	finSent    bool
+}
+
+// peerKind is how a record's peer is to be read.
+type peerKind uint8
+
+const (
+	unixPeer peerKind = iota
+	ip4Peer
+	ip6Peer
+)
+
+func (r *record) setPeer(p netip.AddrPort) {
+	r.port = p.Port()
+	switch a := p.Addr(); {
+	case a.Is4():
+		r.peerKind, r.peer = ip4Peer, a.As16()
+	case a.Is6():
+		r.peerKind, r.peer = ip6Peer, a.As16()
+	default:
+		r.peerKind = unixPeer
+	}
+}
+
+func (r *record) addrPort() netip.AddrPort {
+	switch r.peerKind {
+	case ip4Peer:
+		return netip.AddrPortFrom(netip.AddrFrom16(r.peer).Unmap(), r.port)
+	case ip6Peer:
+		return netip.AddrPortFrom(netip.AddrFrom16(r.peer), r.port)
+	}
+	return netip.AddrPort{}
+}
+
+// slab has a record for each descriptor, at its number. It grows by pages, so
+// that records stay where they are.
+type slab []*[pageSize]record
+
+const pageSize = 256
+
+func (s slab) at(fd int32) *record { return &s[fd/pageSize][fd%pageSize] }
+
+// open makes the record of a descriptor that has just come up.
+func (s *slab) open(fd int, k kind) (*record, conn.Handle) {
+	for fd >= len(*s)*pageSize {
+		*s = append(*s, new([pageSize]record))
+	}
+	r := s.at(int32(fd))
+	generation := r.generation + 1
+	*r = record{generation: generation, kind: k, prev: none, next: none, slot: none}
+	return r, conn.Handle{FD: uint32(fd), Generation: generation}
+}
+
+// find is the record that h means, or nil if that is no more.
+func (s slab) find(h conn.Handle) *record {
+	if uint64(h.FD) >= uint64(len(s)*pageSize) {
+		return nil
+	}
+	if r := s.at(int32(h.FD)); r.generation == h.Generation && r.kind != isFree {
+		return r
+	}
+	return nil
+}
+
+// data is a handle as the epoll set stores it.
+func data(h conn.Handle) uint64 { return uint64(h.FD) | uint64(h.Generation)<<32 }
+
+func handleOf(data uint64) conn.Handle {
+	return conn.Handle{FD: uint32(data), Generation: uint32(data >> 32)}
+}
+
+// machines lends a Machine to each connection that has a request on it.
+type machines struct {
+	slots []*conn.Machine
+	empty []int32 // slots
+	idle  []*conn.Machine
+}
+
+// maxIdleMachines is how many are kept, with their buffers, for the next burst.
+const maxIdleMachines = 256
+
+func (s *machines) at(slot int32) *conn.Machine { return s.slots[slot] }
+
+// lend returns a machine and its slot.
+func (s *machines) lend(env *conn.Env) (*conn.Machine, int32) {
+	var m *conn.Machine
+	if n := len(s.idle); n > 0 {
+		m, s.idle = s.idle[n-1], s.idle[:n-1]
+	} else {
+		m = conn.NewMachine(env)
+	}
+	if n := len(s.empty); n > 0 {
+		slot := s.empty[n-1]
+		s.empty = s.empty[:n-1]
+		s.slots[slot] = m
+		return m, slot
+	}
+	s.slots = append(s.slots, m)
+	return m, int32(len(s.slots) - 1)
+}
+
+func (s *machines) giveBack(slot int32) {
+	if len(s.idle) < maxIdleMachines {
+		s.idle = append(s.idle, s.slots[slot])
+	}
+	s.slots[slot] = nil
+	s.empty = append(s.empty, slot)
+}

@@ -1,0 +1,230 @@
+//go:build linux
+
+package loop
+
+import (
+	"syscall"
+
+	"catboat/conn"
+	"catboat/internal/kernel"
+)
+
+const (
+	readable = kernel.In | kernel.RDHup
+	writable = kernel.Out
+)
+
+// serve deals with an event on a connection.
+func (l *Loop) serve(fd int, r *record, events uint32) {
+	if events&(kernel.Hup|kernel.Err) != 0 && !r.finSent {
+		l.close(fd, r, conn.ErrGone)
+		return
+	}
+	if events&writable != 0 && r.slot != none {
+		r.blocked = false
+		if !l.settle(fd, r, l.machines.at(r.slot), false) {
+			return
+		}
+	}
+	if events&^writable == 0 {
+		return
+	}
+	if r.slot == none || l.machines.at(r.slot).WantsRead() {
+		l.read(fd, r)
+		return
+	}
+	// Nobody wants what has come. It stays in the socket, and is not reported
+	// again until somebody does.
+	off := uint32(kernel.In)
+	if events&kernel.RDHup != 0 {
+		l.machines.at(r.slot).Leaving()
+		off = readable
+	}
+	l.watch(fd, r, r.interest&^off)
+}
+
+// read reads once. If there is more, the epoll set will say so again.
+func (l *Loop) read(fd int, r *record) {
+	n, errno := l.k.Read(fd, l.buffer)
+	switch {
+	case errno == syscall.EAGAIN || errno == syscall.EINTR:
+	case errno != 0:
+		l.close(fd, r, conn.ErrGone)
+	case n == 0:
+		l.readEnd(fd, r)
+	default:
+		l.feed(fd, r, l.buffer[:n])
+	}
+}
+
+// readLast reads before an idle connection is closed: what has arrived is
+// answered. It reports whether there was something.
+func (l *Loop) readLast(fd int, r *record) bool {
+	n, errno := l.k.Read(fd, l.buffer)
+	if n == 0 || errno != 0 {
+		return false
+	}
+	l.feed(fd, r, l.buffer[:n])
+	return true
+}
+
+// feed gives bytes to the connection's machine, which it gets if it has none.
+func (l *Loop) feed(fd int, r *record, p []byte) {
+	m := l.machine(fd, r)
+	served := m.Served()
+	m.Feed(p)
+	if r.finSent && l.now-r.began > int64(lingerInAll) {
+		l.close(fd, r, nil)
+		return
+	}
+	// Bytes of a head do not move its deadline, but a head after another is new.
+	active := r.class != conn.ForHead || m.Served() != served
+	if m.ClientDone() && len(p) < len(l.buffer) && l.finish(fd, r, m) {
+		return
+	}
+	l.settle(fd, r, m, active)
+}
+
+// finish writes the last reply to a client that has announced its last request
+// and closes at once: nothing is left unread that could turn the FIN into a
+// reset. It reports false, and has done nothing, if not all of that is so.
+func (l *Loop) finish(fd int, r *record, m *conn.Machine) bool {
+	if l.flush(fd, r, m); m.State() != conn.Linger {
+		return false
+	}
+	l.close(fd, r, nil)
+	return true
+}
+
+// readEnd deals with the client's FIN.
+func (l *Loop) readEnd(fd int, r *record) {
+	if r.slot == none {
+		l.close(fd, r, nil)
+		return
+	}
+	m := l.machines.at(r.slot)
+	m.EOF()
+	l.settle(fd, r, m, true)
+}
+
+// machine is that of the connection; one is lent to it if it has none.
+func (l *Loop) machine(fd int, r *record) *conn.Machine {
+	if r.slot != none {
+		return l.machines.at(r.slot)
+	}
+	m, slot := l.machines.lend(l.env)
+	r.slot = slot
+	m.Begin(r.state, conn.Identity{
+		Handle: conn.Handle{FD: uint32(fd), Generation: r.generation},
+		ID:     r.id,
+		Peer:   r.addrPort(),
+	})
+	return m
+}
+
+// settle follows anything that has happened to a connection's machine: it
+// writes, closes, or watches and sets the deadline for what comes next. With
+// active, something has happened that moves the deadline. It reports whether
+// the connection is still there.
+func (l *Loop) settle(fd int, r *record, m *conn.Machine, active bool) bool {
+	wrote := l.flush(fd, r, m)
+	if m.State() == conn.Linger && !r.finSent {
+		r.finSent = true
+		l.k.CloseWrite(fd)
+	}
+	if m.State() == conn.Closed {
+		l.close(fd, r, conn.ErrGone)
+		return false
+	}
+	class := m.Class()
+	if class != r.class || class != conn.ForWrite && active || wrote {
+		l.place(fd, r, class)
+	}
+	if m.Resting() {
+		r.state = m.State()
+		l.machines.giveBack(r.slot)
+		r.slot = none
+	} else if m.Again() && !r.again {
+		r.again = true
+		l.again = append(l.again, conn.Handle{FD: uint32(fd), Generation: r.generation})
+	}
+	l.watchFor(fd, r, m)
+	return true
+}
+
+// watchFor has the epoll set watch for what the connection needs. Read interest
+// that is not needed stays until an event comes of it, since mostly none does.
+func (l *Loop) watchFor(fd int, r *record, m *conn.Machine) {
+	want := r.interest &^ writable
+	if r.slot == none || m.WantsRead() {
+		want |= readable
+	}
+	if r.blocked {
+		want |= writable
+	}
+	l.watch(fd, r, want)
+}
+
+func (l *Loop) watch(fd int, r *record, interest uint32) {
+	if interest == r.interest {
+		return
+	}
+	r.interest = interest
+	if errno := l.k.Modify(fd, interest, data(conn.Handle{FD: uint32(fd), Generation: r.generation})); errno != 0 {
+		l.trouble("epoll_ctl", errno)
+	}
+}
+
+// maxWrite bounds one call, during which the collector may have to wait.
+const maxWrite = 256 << 10
+
+// flush writes what there is, until the socket is full. It reports whether anything was written.
+func (l *Loop) flush(fd int, r *record, m *conn.Machine) (wrote bool) {
+	for len(m.Output()) > 0 && !r.blocked {
+		out := m.Output()
+		out = out[:min(len(out), maxWrite)]
+		n, errno := l.k.Write(fd, out)
+		if errno != 0 && errno != syscall.EAGAIN && errno != syscall.EINTR {
+			m.Abandon(conn.ErrGone)
+			break
+		}
+		if n < len(out) {
+			r.blocked = true
+			unacked, _ := l.k.Unacked(fd)
+			r.unacked = int32(unacked)
+		}
+		m.Wrote(n)
+		wrote = wrote || n > 0
+	}
+	return wrote
+}
+
+// close ends a connection. Replies that are not out yet fail with reason.
+func (l *Loop) close(fd int, r *record, reason error) {
+	l.forget(fd, r, reason)
+	l.k.Close(fd)
+	l.connClosed()
+}
+
+// reset is close for a client that does not read: what is unsent is dropped.
+func (l *Loop) reset(fd int, r *record) {
+	l.forget(fd, r, conn.ErrGone)
+	l.k.Reset(fd)
+	l.connClosed()
+}
+
+func (l *Loop) forget(fd int, r *record, reason error) {
+	if r.slot != none {
+		l.machines.at(r.slot).Abandon(reason)
+		l.machines.giveBack(r.slot)
+		r.slot = none
+	}
+	l.unplace(fd, r)
+	r.kind = isFree
+}
+
+func (l *Loop) connClosed() {
+	l.conns--
+	l.held.Add(-1)
+	l.resumeListeners()
+}

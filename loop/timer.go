@@ -1,0 +1,69 @@
+//go:build linux
+
+package loop
+
+import (
+	"container/heap"
+	"time"
+)
+
+// Timer is a function that is due. It does not hold Run.
+type Timer struct {
+	l  *Loop
+	at int64
+	f  func()
+	i  int // in the heap, or none
+}
+
+// After has f called once on the loop, when d has passed on the monotonic clock
+// and the loop gets to it. It is called before Run, or on the loop's goroutine.
+// A timer that is not due when Run returns is not called any more.
+func (l *Loop) After(d time.Duration, f func()) *Timer {
+	now := int64(l.k.Now().Sub(l.epoch))
+	t := &Timer{l: l, at: now + int64(max(d, 0)), f: f}
+	heap.Push(&l.timers, t)
+	return t
+}
+
+// Stop reports whether it has kept the function from being called. It is called
+// on the loop's goroutine, or before Run.
+func (t *Timer) Stop() bool {
+	if t.i == none {
+		return false
+	}
+	heap.Remove(&t.l.timers, t.i)
+	return true
+}
+
+func (l *Loop) runTimers() {
+	for len(l.timers.heap) > 0 && l.timers.heap[0].at <= l.now {
+		heap.Pop(&l.timers).(*Timer).f()
+	}
+}
+
+// timers is a heap, the next one due on top.
+type timers struct{ heap []*Timer }
+
+func (t *timers) Len() int           { return len(t.heap) }
+func (t *timers) Less(i, j int) bool { return t.heap[i].at < t.heap[j].at }
+
+func (t *timers) Swap(i, j int) {
+	t.heap[i], t.heap[j] = t.heap[j], t.heap[i]
+	t.heap[i].i, t.heap[j].i = i, j
+}
+
+// Push is for package heap.
+func (t *timers) Push(x any) {
+	x.(*Timer).i = len(t.heap)
+	t.heap = append(t.heap, x.(*Timer))
+}
+
+// Pop is for package heap.
+func (t *timers) Pop() any {
+	last := len(t.heap) - 1
+	x := t.heap[last]
+	t.heap[last] = nil
+	t.heap = t.heap[:last]
+	x.i = none
+	return x
+}
