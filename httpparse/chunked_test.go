@@ -15,11 +15,11 @@ type bodyAnswer struct {
 	bad   *Error
 }
 
-// feedChunked gives a body in pieces that end at the cuts and at last the rest.
-func feedChunked(v vector, lay layout, cuts ...int) (a bodyAnswer) {
+// feedChunked gives a body in pieces up to each of the ends, and at last the rest.
+func feedChunked(v vector, lay layout, ends ...int) (a bodyAnswer) {
 	var c Chunked
 	start := 0
-	for _, end := range append(slices.Clip(cuts), len(v.in)) {
+	for _, end := range append(slices.Clip(ends), len(v.in)) {
 		for b := lay(v.in[start:end]); len(b) > 0 && !c.Ended(); {
 			data, n, bad := c.Next(b)
 			a.data = append(a.data, data...)

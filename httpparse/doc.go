@@ -26,8 +26,11 @@
 //   - Transfer-Encoding together with Content-Length, or in HTTP/1.0;
 //   - empty members in Transfer-Encoding, and white space around the parts of a
 //     chunk extension;
-//   - a port above 65535, userinfo, a path with %00, and a target with bytes
-//     outside of printable ASCII or with a fragment.
+//   - a chunk size of more than 16 digits, leading zeros counted;
+//   - a port above 65535, a port without a host, userinfo, an IPvFuture literal
+//     and a zone in an IPv6 literal;
+//   - a path with %00, and a target with bytes outside of printable ASCII or with
+//     a fragment.
 //
 // The leniencies, all of them:
 //

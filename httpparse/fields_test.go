@@ -1,7 +1,6 @@
 package httpparse
 
 import (
-	"reflect"
 	"slices"
 	"testing"
 )
@@ -24,22 +23,7 @@ func TestTrailerVectors(t *testing.T) {
 func TestTrailerAnswerDoesNotDependOnCuts(t *testing.T) {
 	for _, v := range vectors(t, "trailer") {
 		t.Run(v.name, func(t *testing.T) {
-			var whole, again Fields
-			wantN, wantBad := feed(&whole, v, inPlace)
-			check := func(how string, at int, n int, bad *Error) {
-				if n != wantN || bad != wantBad || n > 0 && !reflect.DeepEqual(again, whole) {
-					t.Fatalf("%s %d: got %d, %v, %+v; want %d, %v, %+v", how, at, n, bad, again, wantN, wantBad, whole)
-				}
-			}
-			for cut := range cuts(len(v.in)) {
-				n, bad := feed(&again, v, inPlace, cut)
-				check("cut at", cut, n, bad)
-			}
-			bytewise := slices.Collect(cuts(len(v.in)))
-			n, bad := feed(&again, v, inPlace, bytewise...)
-			check("cuts:", len(bytewise), n, bad)
-			n, bad = feed(&again, v, moving(), bytewise...)
-			check("moved at each of", len(bytewise), n, bad)
+			testCuts(t, v, func() prefixParser { return new(Fields) })
 		})
 	}
 }

@@ -44,9 +44,9 @@ type Head struct {
 
 	ContentLength int64 // -1 if chunked, 0 if there is no body
 	Chunked       bool  // a chunked body follows
-	KeepAlive     bool // the client lets the connection stay open (RFC 9112 section 9.3)
-	Continue      bool // the client waits for 100 (Continue)
-	Upgrade       bool // Connection: upgrade with an Upgrade field, in HTTP/1.1
+	KeepAlive     bool  // the client lets the connection stay open (RFC 9112 section 9.3)
+	Continue      bool  // the client waits for 100 (Continue)
+	Upgrade       bool  // Connection: upgrade with an Upgrade field, in HTTP/1.1
 
 	method Span
 	stage  stage
@@ -121,8 +121,10 @@ func (h *Head) parseRequestLine(b []byte) (more bool, bad *Error) {
 	case atStart:
 		more, bad = h.skipEmptyLine(b)
 	case afterEmptyLine:
-		h.method.Start = uint32(h.pos)
-		h.stage = inMethod
+		if more = h.pos == len(b); !more {
+			h.method.Start = uint32(h.pos)
+			h.stage = inMethod
+		}
 	case inMethod:
 		more, bad = h.parseMethod(b)
 	case inTarget:

@@ -1,7 +1,6 @@
 package httpparse
 
 import (
-	"reflect"
 	"slices"
 	"testing"
 )
@@ -20,8 +19,8 @@ func TestHeadVectors(t *testing.T) {
 	}
 }
 
-// expectHead compares an accepted head. Where the vector says nothing it is to be as for
-// "GET / HTTP/1.1" with "Host: a".
+// expectHead compares an accepted head. Where the vector says nothing it is to be
+// as for "GET / HTTP/1.1" with "Host: a".
 func expectHead(t *testing.T, v vector, h *Head, n int) {
 	t.Helper()
 	form := [...]string{Origin: "origin", Absolute: "absolute", Authority: "authority", Asterisk: "asterisk"}
@@ -50,29 +49,10 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-// Every field of the Head is compared, the unexported ones too.
 func TestHeadAnswerDoesNotDependOnCuts(t *testing.T) {
 	for _, v := range vectors(t, "head") {
 		t.Run(v.name, func(t *testing.T) {
-			var whole, again Head
-			wantN, wantBad := feed(&whole, v, inPlace)
-			check := func(how string, at int, n int, bad *Error) {
-				if n != wantN || bad != wantBad {
-					t.Fatalf("%s %d: got %d, %v; want %d, %v", how, at, n, bad, wantN, wantBad)
-				}
-				if n > 0 && !reflect.DeepEqual(again, whole) {
-					t.Fatalf("%s %d: got %+v, want %+v", how, at, again, whole)
-				}
-			}
-			for cut := range cuts(len(v.in)) {
-				n, bad := feed(&again, v, inPlace, cut)
-				check("cut at", cut, n, bad)
-			}
-			bytewise := slices.Collect(cuts(len(v.in)))
-			n, bad := feed(&again, v, inPlace, bytewise...)
-			check("cuts:", len(bytewise), n, bad)
-			n, bad = feed(&again, v, moving(), bytewise...)
-			check("moved at each of", len(bytewise), n, bad)
+			testCuts(t, v, func() prefixParser { return new(Head) })
 		})
 	}
 }
@@ -104,6 +84,26 @@ func TestHeadIsReadyAgainAfterReset(t *testing.T) {
 		n, bad := feed(&used, v, inPlace) // starts with Reset
 		if n != wantN || bad != wantBad || n > 0 && !slices.Equal(used.Fields.List(), fresh.Fields.List()) {
 			t.Errorf("%s: got %d, %v; want %d, %v", v.name, n, bad, wantN, wantBad)
+		}
+	}
+}
+
+func TestBegunWithTheFirstByteOfTheRequestLine(t *testing.T) {
+	for in, want := range map[string]bool{
+		"":                   false,
+		"\r":                 false,
+		"\r\n":               false,
+		"\r\nG":              true,
+		"G":                  true,
+		"GET / HT":           true,
+		"GET / HTTP/1.1\r\n": true,
+	} {
+		var h Head
+		if n, bad := h.Parse([]byte(in), defaultLimits); n > 0 || bad != nil {
+			t.Fatalf("%q: got %d, %v", in, n, bad)
+		}
+		if got := h.Begun(); got != want {
+			t.Errorf("%q: got %v", in, got)
 		}
 	}
 }

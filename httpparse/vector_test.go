@@ -5,6 +5,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -201,14 +202,37 @@ type prefixParser interface {
 	Reset()
 }
 
-// feed gives p the bytes up to each cut and at last all of them, until it
-// answers other than more.
-func feed(p prefixParser, v vector, lay layout, cuts ...int) (n int, bad *Error) {
+// feed gives p the bytes up to each of the ends and at last all of them, until
+// it answers other than more.
+func feed(p prefixParser, v vector, lay layout, ends ...int) (n int, bad *Error) {
 	p.Reset()
-	for _, cut := range cuts {
-		if n, bad = p.Parse(lay(v.in[:cut]), v.lim); n > 0 || bad != nil {
+	for _, end := range ends {
+		if n, bad = p.Parse(lay(v.in[:end]), v.lim); n > 0 || bad != nil {
 			return n, bad
 		}
 	}
 	return p.Parse(lay(v.in), v.lim)
+}
+
+// testCuts promises that an answer, and every field of the parser that has
+// accepted, is the same whatever the pieces were and wherever the buffer lay.
+func testCuts(t *testing.T, v vector, fresh func() prefixParser) {
+	whole := fresh()
+	wantN, wantBad := feed(whole, v, inPlace)
+	try := func(how string, lay layout, ends ...int) {
+		again := fresh()
+		n, bad := feed(again, v, lay, ends...)
+		if n != wantN || bad != wantBad {
+			t.Fatalf("%s %v: got %d, %v; want %d, %v", how, ends, n, bad, wantN, wantBad)
+		}
+		if n > 0 && !reflect.DeepEqual(again, whole) {
+			t.Fatalf("%s %v: got %+v, want %+v", how, ends, again, whole)
+		}
+	}
+	for cut := range cuts(len(v.in)) {
+		try("cut at", inPlace, cut)
+	}
+	bytewise := slices.Collect(cuts(len(v.in)))
+	try("cut at", inPlace, bytewise...)
+	try("moved at", moving(), bytewise...)
 }
