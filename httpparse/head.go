@@ -183,12 +183,15 @@ func (h *Head) parseTarget(b []byte) (more bool, bad *Error) {
 	return false, nil
 }
 
-// parseVersion reads HTTP/d.d and the line's end: ten bytes. A byte that does
-// not fit is refused as soon as it comes, so that nobody waits for a version
-// that is too short.
+// parseVersion reads HTTP/d.d and the line's end: ten bytes. Mostly they are
+// there and say HTTP/1.1. Else a byte that does not fit is refused as soon as it
+// comes, so that nobody waits for a version that is too short.
 func (h *Head) parseVersion(b []byte) (more bool, bad *Error) {
 	const pattern = "HTTP/d.d\r\n"
 	start := int(h.Target.End) + 1
+	if rest := b[start:]; len(rest) >= len(pattern) && string(rest[:len(pattern)]) == "HTTP/1.1\r\n" {
+		h.pos = start + len(pattern)
+	}
 	for ; h.pos < len(b) && h.pos < start+len(pattern); h.pos++ {
 		at, c := h.pos-start, b[h.pos]
 		if want := pattern[at]; want == 'd' && isDigit(c) || want == c && want != 'd' {

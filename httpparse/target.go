@@ -14,7 +14,7 @@ func (h *Head) parseTargetForm(b []byte) *Error {
 	case h.Method == "CONNECT":
 		h.Form = Authority
 		h.Host = h.Target
-		if !validAuthority(t) || hostOf(t) == len(t) || t[len(t)-1] == ':' {
+		if !validAuthority(t) || scanHost(t) >= len(t)-1 { // a port is needed
 			return errTargetForm
 		}
 		return nil
@@ -85,29 +85,48 @@ func unescape(b []byte) (c byte, ok bool) {
 	return byte(high<<4 | low), high >= 0 && low >= 0
 }
 
-// hostOf returns the length of the host in host[:port]. It finds the colon
-// behind an IPv6 literal, not one in it.
-func hostOf(b []byte) int {
-	i := bytes.LastIndexByte(b, ']') + 1
-	if j := bytes.IndexByte(b[i:], ':'); j >= 0 {
-		return i + j
+// validAuthority checks uri-host [ ":" port ] with a host that is not empty and
+// a port of at most 65535 (RFC 3986 section 3.2, RFC 9110 section 4.2).
+func validAuthority(b []byte) bool {
+	n := scanHost(b)
+	return n > 0 && (n == len(b) || b[n] == ':' && validPort(b[n+1:]))
+}
+
+// scanHost returns the length of the host that b begins with: a literal in
+// brackets, or a name. It is 0 if there is none.
+func scanHost(b []byte) int {
+	if len(b) > 0 && b[0] == '[' {
+		end := bytes.IndexByte(b, ']') + 1
+		if !validLiteral(b[:end]) {
+			return 0
+		}
+		return end
+	}
+	for i := 0; i < len(b); i++ {
+		if isHostName[b[i]] {
+			continue
+		}
+		if _, ok := unescape(b[i:]); b[i] != '%' || !ok {
+			return i
+		}
+		i += 2
 	}
 	return len(b)
 }
 
-// validAuthority checks uri-host [ ":" port ] with a host that is not empty and
-// a port of at most 65535 (RFC 3986 section 3.2, RFC 9110 section 4.2).
-func validAuthority(b []byte) bool {
-	n := hostOf(b)
-	if n < len(b) && !validPort(b[n+1:]) {
-		return false
+// isHostName tells which bytes a reg-name is made of, which covers IPv4
+// addresses: unreserved and sub-delims (RFC 3986 section 3.2.2). There may be
+// percent-encodings too.
+var isHostName = func() (t [256]bool) {
+	t = isToken
+	for _, c := range "%^`|#" { // tchar, but not here
+		t[c] = false
 	}
-	host := b[:n]
-	if len(host) > 0 && host[0] == '[' {
-		return validLiteral(host)
+	for _, c := range "(),;=" {
+		t[c] = true
 	}
-	return validName(host)
-}
+	return
+}()
 
 // validPort checks *DIGIT: a port may be empty.
 func validPort(b []byte) bool {
@@ -120,32 +139,10 @@ func validPort(b []byte) bool {
 	return true
 }
 
-// validName checks reg-name, which covers IPv4 addresses: unreserved,
-// sub-delims and percent-encodings (RFC 3986 section 3.2.2).
-func validName(b []byte) bool {
-	if len(b) == 0 {
-		return false
-	}
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case c == '%':
-			if _, ok := unescape(b[i:]); !ok {
-				return false
-			}
-			i += 2
-		case c == '^' || c == '`' || c == '|' || c == '#': // tchar, but not in a name
-			return false
-		case !isToken[c] && c != '(' && c != ')' && c != ',' && c != ';' && c != '=':
-			return false
-		}
-	}
-	return true
-}
-
 // validLiteral checks "[" IPv6address "]". IPvFuture has no user yet and is
 // refused, as are zones, which mean nothing to another host.
 func validLiteral(b []byte) bool {
-	if len(b) < 4 || b[len(b)-1] != ']' {
+	if len(b) < len("[::]") {
 		return false
 	}
 	in := b[1 : len(b)-1]

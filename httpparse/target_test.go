@@ -34,14 +34,14 @@ func TestValidAuthority(t *testing.T) {
 }
 
 // No byte but these may stand in a name (RFC 3986 section 3.2.2).
-func TestValidNameBytes(t *testing.T) {
+func TestHostNameBytes(t *testing.T) {
 	const allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;="
 	var want [256]bool
 	for _, c := range []byte(allowed) {
 		want[c] = true
 	}
 	for c := range 256 {
-		if got := validName([]byte{'a', byte(c)}); got != want[c] {
+		if got := scanHost([]byte{'a', byte(c)}) == 2; got != want[c] {
 			t.Errorf("%q: got %v", byte(c), got)
 		}
 	}
