@@ -45,6 +45,15 @@ func (b *buffer) reset(pool *bytebufferpool.Pool) {
 	b.b = b.kept[:0]
 }
 
+// emptied is b without its bytes, and without its memory if that is more than
+// may stay.
+func emptied(b []byte) []byte {
+	if cap(b) > keptBuffer {
+		return nil
+	}
+	return b[:0]
+}
+
 func (b *buffer) giveBack(pool *bytebufferpool.Pool) {
 	if b.lent != nil {
 		b.lent.B = b.b

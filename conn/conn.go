@@ -24,8 +24,14 @@ type Conn struct {
 	deferral *deferral
 }
 
-// Request is what the client asked, valid until the reply is complete.
-func (c *Conn) Request() *Request { return &c.req }
+// Request is what the client asked, valid until the reply is complete. Outside
+// of a request, as in a function of AfterReply, it is an empty one.
+func (c *Conn) Request() *Request {
+	if c.req.raw == nil {
+		return &Request{peer: c.who.Peer, clone: true}
+	}
+	return &c.req
+}
 
 // ID numbers the connection. It is never used twice by a loop; for logs.
 func (c *Conn) ID() uint64 { return c.who.ID }
@@ -36,8 +42,11 @@ func (c *Conn) Status() int { return c.status }
 // AfterReply has f called once, on the loop, when the reply's last byte has been
 // handed to the kernel (err is nil), or when the connection has ended before
 // that. In f, c is good for ID, CloseAfterReply and Status 0: its request is
-// over, and the connection may be at its next.
+// over, and the connection may be at its next. It panics outside of a request.
 func (c *Conn) AfterReply(f func(c *Conn, err error)) {
+	if !c.open {
+		panic("conn: AfterReply outside of a request")
+	}
 	c.m.hooks = append(c.m.hooks, hook{f: f})
 }
 
@@ -49,17 +58,16 @@ func (c *Conn) CloseAfterReply() { c.m.last = true }
 // serve calls the handler for a request that is whole.
 func (m *Machine) serve() {
 	c := &m.conn
-	c.req.raw = m.in.b[m.start:m.bodyStart:m.bodyStart]
-	c.req.body = m.in.b[m.bodyStart:m.bodyEnd:m.bodyEnd]
+	c.req.begin(m.in.b[m.start:m.bodyStart:m.bodyStart], m.in.b[m.bodyStart:m.bodyEnd:m.bodyEnd])
 	h := m.env.handler.Load()
 	switch {
 	case c.req.head.Method == "":
-		m.call(func(c *Conn) { c.Error(501) })
+		c.answer(501)
 	case c.req.head.Method == "CONNECT": // what the client sends behind it is not HTTP
 		m.last = true
-		m.call(func(c *Conn) { c.Error(501) })
+		c.answer(501)
 	case h == nil:
-		m.call(func(c *Conn) { c.Error(503) })
+		c.answer(503)
 	default:
 		m.call(*h)
 	}
@@ -70,7 +78,7 @@ func (m *Machine) serve() {
 		m.move(Pending)
 	default:
 		m.env.fault(c, "handler returned without a reply", nil)
-		m.call(func(c *Conn) { c.Error(500) })
+		c.answer(500)
 		m.finish()
 	}
 }
@@ -82,9 +90,8 @@ func (m *Machine) call(f Handler) {
 	defer func() {
 		if v := recover(); v != nil {
 			m.env.fault(c, "handler panicked", v)
-			c.fields = c.fields[:0]
 			if c.status == 0 && c.claim() {
-				c.reply(500, pageType, m.env.page(500))
+				c.answer(500)
 			}
 		}
 		c.open = false
@@ -94,13 +101,10 @@ func (m *Machine) call(f Handler) {
 
 // callHook runs a function of AfterReply's. It may not reply.
 func (c *Conn) callHook(f func(*Conn, error), err error) {
-	open := c.open
-	c.open = false
 	defer func() {
 		if v := recover(); v != nil {
 			c.m.env.fault(c, "AfterReply function panicked", v)
 		}
-		c.open = open
 	}()
 	f(c, err)
 }
@@ -143,7 +147,8 @@ func (m *Machine) endRequest() {
 		c.deferral.end()
 		c.deferral = nil
 	}
-	c.fields = c.fields[:0]
+	c.status = 0
+	c.fields = emptied(c.fields)
 	c.req.end()
 	m.served++
 }

@@ -37,7 +37,8 @@ const (
 	gone
 )
 
-// Reply is [Conn.Reply] from any goroutine; it copies body and does not wait. An
+// Reply is [Conn.Reply] from any goroutine; it copies body and does not wait.
+// Like that it panics on a status or content type that no reply can have. An
 // error says that the reply is not sent: ErrReplied, since there was another
 // (perhaps the 503 of a deadline), ErrGone, since the client has left, or
 // ErrStopped, since the loop has ended. After nil the client may still leave

@@ -4,7 +4,6 @@ import "catboat/httpparse"
 
 // beginRequest makes ready for the request that starts at m.next.
 func (m *Machine) beginRequest() {
-	m.conn.status = 0
 	m.start = m.next
 	m.move(Head)
 }
@@ -98,7 +97,7 @@ func (m *Machine) readChunked() (status int, more bool) {
 // with make room.
 func (m *Machine) tidyInput() {
 	switch {
-	case m.unread() == 0 && m.state != Head:
+	case m.unread() == 0: // and so not in a head
 		m.dropInput()
 	case m.state == Head && m.start > 0:
 		m.in.b = m.in.b[:copy(m.in.b, m.in.b[m.start:])]
@@ -109,11 +108,8 @@ func (m *Machine) tidyInput() {
 // refuse answers what is not a request the server takes with a generic page, and
 // lets it be the last: what follows on the connection cannot be trusted.
 func (m *Machine) refuse(status int) {
-	c := &m.conn
 	m.last = true
-	c.fields = c.fields[:0]
-	c.status = status
-	c.appendReply(status, pageType, m.env.page(status))
+	m.conn.answer(status)
 	m.endRequest()
 	m.move(Flush)
 	m.dropInput()

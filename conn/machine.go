@@ -2,6 +2,7 @@ package conn
 
 import (
 	"errors"
+	"slices"
 
 	"catboat/httpparse"
 )
@@ -184,22 +185,19 @@ func (m *Machine) runHooks() {
 	for len(m.hooks) > 0 && m.sealed > 0 && m.hooks[0].end <= m.written+int64(m.sent) {
 		f := m.hooks[0].f
 		m.sealed--
-		m.hooks = append(m.hooks[:0], m.hooks[1:]...)
+		m.hooks = slices.Delete(m.hooks, 0, 1)
 		m.conn.callHook(f, nil)
 	}
 }
 
 // EOF says that the client has sent FIN and that all before it has been fed.
-// What was asked whole is answered; half a request is refused.
+// What was asked whole is answered; half a request is refused. Like Feed it is
+// called only while WantsRead.
 func (m *Machine) EOF() {
 	m.eof = true
 	switch m.state {
 	case Fresh, Idle:
-		if m.pending() > 0 {
-			m.move(Flush)
-		} else {
-			m.move(Closed)
-		}
+		m.leave()
 	case Head, Body:
 		m.giveUp(400)
 	case Linger:
@@ -207,10 +205,22 @@ func (m *Machine) EOF() {
 	}
 }
 
-// giveUp ends a connection whose request will not become whole.
+// leave ends a connection without a request, behind what is still to be written.
+func (m *Machine) leave() {
+	if m.pending() > 0 {
+		m.move(Flush)
+	} else {
+		m.move(Closed)
+	}
+}
+
+// giveUp ends a connection whose request will not become whole. The empty line
+// that may stand before a request is none, nor is half of it.
 func (m *Machine) giveUp(status int) {
-	if m.state == Head && !m.conn.req.head.Begun() && m.pending() == 0 {
-		m.move(Closed) // an empty line is no request
+	if m.state == Head && !m.conn.req.head.Begun() {
+		m.conn.req.end()
+		m.dropInput()
+		m.leave()
 		return
 	}
 	m.refuse(status)
@@ -236,7 +246,9 @@ func (m *Machine) Expire() (reset bool) {
 		m.giveUp(408)
 	case Pending:
 		if m.conn.deferral.claim() { // else a reply is on its way
-			m.resume(func(c *Conn) { c.Error(503) }, true)
+			m.conn.answer(503)
+			m.finish()
+			m.Continue()
 		}
 	case Fresh, Idle, Linger:
 		m.move(Closed)
@@ -254,15 +266,15 @@ func (m *Machine) Abandon(reason error) {
 	if m.state != Closed {
 		m.move(Closed)
 	}
+	m.endRequest()
 	for len(m.hooks) > 0 {
 		f := m.hooks[0].f
-		m.hooks = append(m.hooks[:0], m.hooks[1:]...)
+		m.hooks = slices.Delete(m.hooks, 0, 1)
 		m.conn.callHook(f, reason)
 	}
 	m.sealed = 0
 	m.sent = 0
 	m.out.reset(&m.env.buffers)
-	m.endRequest()
 	m.dropInput()
 }
 

@@ -17,7 +17,7 @@ func (c *Conn) SetHeader(name, value string) {
 }
 
 // AddHeader is like [Conn.SetHeader], beside the fields that have the name
-// already: for Set-Cookie, Vary and their like.
+// already: for Set-Cookie, Vary and their like. The value may be empty.
 func (c *Conn) AddHeader(name, value string) {
 	c.checkField(name, value)
 	c.appendField(name, value)
@@ -56,6 +56,12 @@ func (c *Conn) mayReply() bool {
 // reply was deferred.
 func (c *Conn) claim() bool { return c.deferral == nil || c.claimed || c.deferral.claim() }
 
+// answer replies in the place of a handler, without the fields that it has set.
+func (c *Conn) answer(status int) {
+	c.fields = c.fields[:0]
+	c.reply(status, pageType, c.m.env.page(status))
+}
+
 func (c *Conn) reply(status int, contentType string, body []byte) {
 	c.status = status
 	c.appendReply(status, contentType, body)
@@ -66,18 +72,22 @@ func (c *Conn) appendReply(status int, contentType string, body []byte) {
 	m := c.m
 	head := &c.req.head
 	line := statusLine(status)
+	bodiless := status == 204 || status == 304
+	if status == 205 {
+		body = nil
+	}
+	length := len(body)
+	if bodiless || head.Method == "HEAD" {
+		body = nil
+	}
 	m.out.reserve(len(line)+len(m.env.stamp)+len(contentType)+len(c.fields)+len(body)+128, &m.env.buffers)
 	o := append(m.out.b, line...)
 	o = append(o, m.env.stamp...)
 	if contentType != "" {
 		o = append(append(append(o, "Content-Type: "...), contentType...), "\r\n"...)
 	}
-	if status == 205 {
-		body = nil
-	}
-	bodiless := status == 204 || status == 304
 	if !bodiless {
-		o = append(strconv.AppendInt(append(o, "Content-Length: "...), int64(len(body)), 10), "\r\n"...)
+		o = append(strconv.AppendInt(append(o, "Content-Length: "...), int64(length), 10), "\r\n"...)
 	}
 	o = append(o, c.fields...)
 	switch {
@@ -87,10 +97,7 @@ func (c *Conn) appendReply(status int, contentType string, body []byte) {
 		o = append(o, "Connection: keep-alive\r\n"...)
 	}
 	o = append(o, "\r\n"...)
-	if !bodiless && head.Method != "HEAD" {
-		o = append(o, body...)
-	}
-	m.out.b = o
+	m.out.b = append(o, body...)
 }
 
 func checkReply(status int, contentType string) {

@@ -25,13 +25,18 @@ type Request struct {
 	clone bool
 }
 
+// begin shows what has been read.
+func (r *Request) begin(raw, body []byte) {
+	r.raw, r.body, r.path, r.host = raw, body, nil, nil
+}
+
 // end makes r an empty request, and what was seen of it invalid.
 func (r *Request) end() {
 	expire(r.raw, r.body, r.tail, r.spare)
 	r.head.Reset()
 	r.trailer.Reset()
 	r.raw, r.body, r.tail, r.path, r.host = nil, nil, nil, nil, nil
-	r.spare = r.spare[:0]
+	r.spare = emptied(r.spare)
 }
 
 // Method is the name of a registered method, such as "GET": others never reach
@@ -181,14 +186,17 @@ func (r *Request) room() []byte {
 
 // keep makes what was appended to room permanent until the request's end.
 func (r *Request) keep(made []byte) View {
-	if !r.clone {
-		if cap(made) > cap(r.spare)-len(r.spare) {
-			r.spare = made // has moved; earlier views keep the old array
-		} else {
-			r.spare = r.spare[:len(r.spare)+len(made)]
-		}
+	if r.clone {
+		return View(made)
 	}
-	return View(made[:len(made):len(made)])
+	at := len(r.spare)
+	if cap(made) > cap(r.spare)-at { // has moved; earlier views keep the old array
+		at = 0
+		r.spare = append(make([]byte, 0, 2*cap(r.spare)+len(made)), made...)
+	} else {
+		r.spare = r.spare[:at+len(made)]
+	}
+	return View(r.spare[at:len(r.spare):len(r.spare)])
 }
 
 func equalFold(b []byte, s string) bool {
