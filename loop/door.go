@@ -69,11 +69,12 @@ func (l *Loop) runPosted() {
 // isOpen reports whether something waits to be run.
 func (d *door) isOpen() bool { return d.posted.Load() }
 
-// close shuts the door, unless something was posted meanwhile.
-func (d *door) close() bool {
+// close shuts the door, unless something was posted meanwhile. With force, what
+// was posted is never called.
+func (d *door) close(force bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.shut = len(d.queue) == 0
+	d.shut = force || len(d.queue) == 0
 	return d.shut
 }
 

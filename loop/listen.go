@@ -39,7 +39,10 @@ func (l *Loop) Listen(network, address string) (net.Addr, error) {
 	fail := func(err error) (net.Addr, error) {
 		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
 	}
-	if l.stopping || l.door.isClosed() {
+	switch {
+	case l.door.isClosed():
+		return fail(ErrStopped)
+	case l.stopping.Load():
 		return fail(errNotListening)
 	}
 	if network != "tcp" && network != "tcp4" && network != "tcp6" {
@@ -174,7 +177,9 @@ func (l *Loop) accept(ln *listener) {
 }
 
 // acceptOne reports whether no more can be accepted now. No error of accept(2)
-// is fatal: those not named here are of the connection that was to be.
+// is fatal. Some are of the connection that was to be; after others, such as
+// too many descriptors, the queue is as full as before, and the listener has to
+// pause or the loop would spin.
 func (l *Loop) acceptOne(ln *listener) (done bool) {
 	if l.conns >= l.mostConns() {
 		l.pauseListener(ln)
@@ -184,14 +189,16 @@ func (l *Loop) acceptOne(ln *listener) (done bool) {
 	switch errno {
 	case 0:
 		l.admit(fd, peer)
+		return false
+	case syscall.EINTR, syscall.ECONNABORTED, syscall.EPROTO, syscall.ENOPROTOOPT,
+		syscall.ENETDOWN, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENONET:
+		return false
 	case syscall.EAGAIN:
 		return true
-	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EBADF, syscall.EINVAL, syscall.ENOTSOCK:
-		l.trouble("accept4", errno)
-		l.pauseListener(ln)
-		return true
 	}
-	return false
+	l.trouble("accept4", errno)
+	l.pauseListener(ln)
+	return true
 }
 
 // mostConns is how many connections there are at most: those that are served,
@@ -247,8 +254,8 @@ func (l *Loop) resumeListener(ln *listener) {
 // What their queues hold at that time is accepted first, and served. From then
 // on clients are refused. It may be called from any goroutine, and again.
 func (l *Loop) StopListening() {
+	l.stopping.Store(true)
 	l.Post(func() {
-		l.stopping = true
 		for _, ln := range l.listeners {
 			if l.records.find(ln.handle) == nil {
 				continue

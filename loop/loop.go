@@ -38,7 +38,7 @@ type Loop struct {
 	conns      int          // accepted and not yet closed
 	held       atomic.Int64 // listeners and conns
 	lastID     uint64
-	stopping   bool // StopListening has been called
+	stopping   atomic.Bool // StopListening has been called
 
 	epoch    time.Time
 	now      int64 // nanoseconds since epoch, read once a turn
@@ -79,6 +79,7 @@ func newLoop(k kernel.Kernel, h conn.Handler, o Options) *Loop {
 		buffer:   make([]byte, readBuffer),
 		timeouts: defaultTimeouts,
 		second:   -1,
+		troubled: -int64(time.Second),
 		epoch:    k.Now(),
 	}
 	l.timeouts.set(o.Timeouts)
@@ -106,13 +107,14 @@ func (l *Loop) Run() error {
 	}
 	l.ran = true
 	defer l.shut()
+	l.tick()
 	for {
 		l.runPosted()
-		if l.held.Load() == 0 && l.door.close() {
+		if l.held.Load() == 0 && l.door.close(false) {
 			return nil
 		}
 		if err := l.turn(); err != nil {
-			l.door.close()
+			l.door.close(true)
 			return err
 		}
 	}
@@ -226,7 +228,7 @@ func (l *Loop) fault(c *conn.Conn, what string, value any) {
 
 // trouble logs what the system refused, at most once a second.
 func (l *Loop) trouble(call string, errno syscall.Errno) {
-	if l.troubled != 0 && l.now-l.troubled < int64(time.Second) {
+	if l.now-l.troubled < int64(time.Second) {
 		return
 	}
 	l.troubled = l.now

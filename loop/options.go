@@ -73,7 +73,7 @@ func (b *byClass) set(t Timeouts) {
 		case d < 0:
 			b[class] = math.MaxInt64
 		case d > 0:
-			b[class] = d
+			b[class] = min(d, longest)
 		}
 	}
 }

@@ -61,6 +61,9 @@ func (l *Loop) read(fd int, r *record) {
 // answered. It reports whether there was something.
 func (l *Loop) readLast(fd int, r *record) bool {
 	n, errno := l.k.Read(fd, l.buffer)
+	for errno == syscall.EINTR {
+		n, errno = l.k.Read(fd, l.buffer)
+	}
 	if n == 0 || errno != 0 {
 		return false
 	}
@@ -79,7 +82,7 @@ func (l *Loop) feed(fd int, r *record, p []byte) {
 	}
 	// Bytes of a head do not move its deadline, but a head after another is new.
 	active := r.class != conn.ForHead || m.Served() != served
-	if m.ClientDone() && len(p) < len(l.buffer) && l.finish(fd, r, m) {
+	if m.ClientDone() && !r.finSent && len(p) < len(l.buffer) && l.finish(fd, r, m) {
 		return
 	}
 	l.settle(fd, r, m, active)
@@ -162,6 +165,9 @@ func (l *Loop) watchFor(fd int, r *record, m *conn.Machine) {
 	if r.blocked {
 		want |= writable
 	}
+	if want&kernel.RDHup == 0 {
+		m.Leaving() // the FIN was seen before a request that has begun since
+	}
 	l.watch(fd, r, want)
 }
 
@@ -169,10 +175,11 @@ func (l *Loop) watch(fd int, r *record, interest uint32) {
 	if interest == r.interest {
 		return
 	}
-	r.interest = interest
 	if errno := l.k.Modify(fd, interest, data(conn.Handle{FD: uint32(fd), Generation: r.generation})); errno != 0 {
-		l.trouble("epoll_ctl", errno)
+		l.trouble("epoll_ctl", errno) // the next event tries again, or a deadline ends it
+		return
 	}
+	r.interest = interest
 }
 
 // maxWrite bounds one call, during which the collector may have to wait.

@@ -4,6 +4,7 @@ package loop
 
 import (
 	"container/heap"
+	"math"
 	"time"
 )
 
@@ -15,12 +16,15 @@ type Timer struct {
 	i  int // in the heap, or none
 }
 
+// longest is as good as for ever, and added to the present time is no overflow.
+const longest = math.MaxInt64 / 2
+
 // After has f called once on the loop, when d has passed on the monotonic clock
 // and the loop gets to it. It is called before Run, or on the loop's goroutine.
 // A timer that is not due when Run returns is not called any more.
 func (l *Loop) After(d time.Duration, f func()) *Timer {
 	now := int64(l.k.Now().Sub(l.epoch))
-	t := &Timer{l: l, at: now + int64(max(d, 0)), f: f}
+	t := &Timer{l: l, at: now + int64(min(max(d, 0), longest)), f: f}
 	heap.Push(&l.timers, t)
 	return t
 }

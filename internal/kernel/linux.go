@@ -159,7 +159,7 @@ func milliseconds(d time.Duration) int {
 	if d < 0 {
 		return -1
 	}
-	return int(min((d+time.Millisecond-1)/time.Millisecond, 1<<30))
+	return int((min(d, 1<<30*time.Millisecond) + time.Millisecond - 1) / time.Millisecond)
 }
 
 // Wake is documented at [Kernel].

@@ -1,0 +1,396 @@
+//go:build linux
+
+package kernel
+
+import (
+	"errors"
+	"io"
+	"math"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience is how long a test waits for what is bound to come.
+const patience = 30 * time.Second
+
+func newKernel(t *testing.T) *Linux {
+	t.Helper()
+	k, err := NewLinux()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(k.Shut)
+	return k
+}
+
+// pair is two connected sockets that do not block.
+func pair(t *testing.T) (a, b int) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fds[0]); unix.Close(fds[1]) })
+	return fds[0], fds[1]
+}
+
+// listen makes a listener, and gives its descriptor away in a form that does
+// not block.
+func listen(t *testing.T, network, address string) (fd int, addr net.Addr) {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := l.(interface{ File() (*os.File, error) }).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close(); l.Close() })
+	return int(f.Fd()), l.Addr()
+}
+
+// accept waits for a connection and takes it.
+func accept(t *testing.T, k *Linux, fd int) (conn int, peer netip.AddrPort) {
+	t.Helper()
+	unix.SetNonblock(fd, true)
+	if errno := k.Add(fd, In, 1); errno != 0 {
+		t.Fatal(errno)
+	}
+	wait(t, k, Event{Events: In, Fd: 1})
+	conn, peer, errno := k.Accept(fd)
+	if errno != 0 {
+		t.Fatal(errno)
+	}
+	return conn, peer
+}
+
+// wait wants exactly these events.
+func wait(t *testing.T, k *Linux, want ...Event) {
+	t.Helper()
+	events := make([]Event, len(want)+1)
+	n, errno := k.Wait(events, patience)
+	for errno == syscall.EINTR {
+		n, errno = k.Wait(events, patience)
+	}
+	if errno != 0 || n != len(want) {
+		t.Fatalf("%d events, %v", n, errno)
+	}
+	for i := range want {
+		if events[i] != want[i] {
+			t.Errorf("event %d is %+v, want %+v", i, events[i], want[i])
+		}
+	}
+}
+
+func TestAcceptTellsThePeer(t *testing.T) {
+	for _, row := range []struct{ network, address, host string }{
+		{"tcp4", "127.0.0.1:0", "127.0.0.1"},
+		{"tcp6", "[::1]:0", "::1"},
+		{"tcp", ":0", "127.0.0.1"}, // an IPv6 socket that takes IPv4
+		{"tcp", ":0", "::1"},
+		{"unix", filepath.Join(t.TempDir(), "s"), ""},
+	} {
+		t.Run(row.network+" "+row.host, func(t *testing.T) {
+			k := newKernel(t)
+			fd, addr := listen(t, row.network, row.address)
+			to := addr.String()
+			if row.network != "unix" {
+				to = netip.AddrPortFrom(netip.MustParseAddr(row.host), addr.(*net.TCPAddr).AddrPort().Port()).String()
+			}
+			c, err := net.Dial(addr.Network(), to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			conn, peer := accept(t, k, fd)
+			defer k.Close(conn)
+			var want netip.AddrPort
+			if row.network != "unix" {
+				want = c.LocalAddr().(*net.TCPAddr).AddrPort()
+			}
+			if peer != want {
+				t.Errorf("peer %v, want %v", peer, want)
+			}
+			flags, _ := unix.FcntlInt(uintptr(conn), unix.F_GETFL, 0)
+			onExec, _ := unix.FcntlInt(uintptr(conn), unix.F_GETFD, 0)
+			if flags&unix.O_NONBLOCK == 0 || onExec&unix.FD_CLOEXEC == 0 {
+				t.Errorf("flags %#x and %#x", flags, onExec)
+			}
+			if _, _, errno := k.Accept(fd); errno != syscall.EAGAIN {
+				t.Errorf("from an empty queue: %v", errno)
+			}
+		})
+	}
+}
+
+func TestReadAndWrite(t *testing.T) {
+	k := newKernel(t)
+	a, b := pair(t)
+	p := make([]byte, 10)
+	if n, errno := k.Read(a, p); n != 0 || errno != syscall.EAGAIN {
+		t.Errorf("from an empty socket: %d, %v", n, errno)
+	}
+	if n, errno := k.Write(a, []byte("0123456789abc")); n != 13 || errno != 0 {
+		t.Errorf("written: %d, %v", n, errno)
+	}
+	for _, want := range []string{"0123456789", "abc"} {
+		if n, errno := k.Read(b, p); errno != 0 || string(p[:n]) != want {
+			t.Errorf("read %q, %v, want %q", p[:n], errno, want)
+		}
+	}
+	if n, errno := k.Write(a, nil); n != 0 || errno != 0 {
+		t.Errorf("nothing written: %d, %v", n, errno)
+	}
+	if errno := k.CloseWrite(a); errno != 0 {
+		t.Error(errno)
+	}
+	if n, errno := k.Read(b, p); n != 0 || errno != 0 {
+		t.Errorf("at the end: %d, %v", n, errno)
+	}
+	if n, errno := k.Write(b, p); n != 10 || errno != 0 {
+		t.Errorf("against the end: %d, %v", n, errno)
+	}
+	if errno := k.Close(b); errno != 0 {
+		t.Error(errno)
+	}
+	if n, errno := k.Read(b, p); n != 0 || errno != syscall.EBADF {
+		t.Errorf("from what is closed: %d, %v", n, errno)
+	}
+}
+
+func TestWriteToAFullSocketIsShort(t *testing.T) {
+	k := newKernel(t)
+	a, _ := pair(t)
+	p := make([]byte, 8<<20)
+	n, errno := k.Write(a, p)
+	if n <= 0 || n >= len(p) || errno != 0 {
+		t.Errorf("%d, %v", n, errno)
+	}
+	if n, errno = k.Write(a, p); n != 0 || errno != syscall.EAGAIN {
+		t.Errorf("then %d, %v", n, errno)
+	}
+}
+
+// tcp is a connection over loopback: our end, and a client's.
+func tcp(t *testing.T, k *Linux) (conn int, client *net.TCPConn) {
+	t.Helper()
+	fd, addr := listen(t, "tcp4", "127.0.0.1:0")
+	c, err := net.Dial("tcp", addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(patience))
+	conn, _ = accept(t, k, fd)
+	return conn, c.(*net.TCPConn)
+}
+
+func TestPeerSeesHowAConnectionEnds(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		end  func(*Linux, int) syscall.Errno
+		want error // nil is FIN
+	}{
+		{"Close", (*Linux).Close, nil},
+		{"CloseWrite", (*Linux).CloseWrite, nil},
+		{"Reset", (*Linux).Reset, syscall.ECONNRESET},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			k := newKernel(t)
+			conn, c := tcp(t, k)
+			if errno := row.end(k, conn); errno != 0 {
+				t.Fatal(errno)
+			}
+			n, err := c.Read(make([]byte, 1))
+			if n != 0 || err == nil || row.want != nil && !errors.Is(err, row.want) || row.want == nil && err.Error() != "EOF" {
+				t.Errorf("the peer reads %d, %v", n, err)
+			}
+			gone := row.name != "CloseWrite"
+			if errno := k.Close(conn); gone != (errno == syscall.EBADF) {
+				t.Errorf("closed again: %v", errno)
+			}
+		})
+	}
+}
+
+func TestUnackedFallsAsThePeerReads(t *testing.T) {
+	k := newKernel(t)
+	conn, c := tcp(t, k)
+	if n, errno := k.Unacked(conn); n != 0 || errno != 0 {
+		t.Errorf("at first %d, %v", n, errno)
+	}
+	p := make([]byte, 64<<10)
+	written := 0
+	for n, errno := k.Write(conn, p); errno == 0; n, errno = k.Write(conn, p) {
+		written += n
+	}
+	full, errno := k.Unacked(conn)
+	if full <= 0 || full > written || errno != 0 {
+		t.Errorf("%d of %d written, %v", full, written, errno)
+	}
+	go io.CopyN(io.Discard, c, int64(written))
+	if errno := k.Add(conn, Out, 7); errno != 0 {
+		t.Fatal(errno)
+	}
+	wait(t, k, Event{Events: Out, Fd: 7})
+	if n, errno := k.Unacked(conn); n >= full || errno != 0 {
+		t.Errorf("%d, and before %d; %v", n, full, errno)
+	}
+	if _, errno := k.Unacked(-1); errno != syscall.EBADF {
+		t.Errorf("of no descriptor: %v", errno)
+	}
+}
+
+func TestWatchedDescriptorsAreReportedWithTheirData(t *testing.T) {
+	k := newKernel(t)
+	a, b := pair(t)
+	const handle = uint64(a5)<<32 | 3
+	if errno := k.Add(a, In|RDHup, handle); errno != 0 {
+		t.Fatal(errno)
+	}
+	event := func(events uint32, data uint64) Event {
+		return Event{Events: events, Fd: int32(data), Pad: int32(data >> 32)}
+	}
+	k.Write(b, []byte("x"))
+	for range 2 { // level-triggered
+		wait(t, k, event(In, handle))
+	}
+	if e := event(0, handle); Data(&e) != handle {
+		t.Errorf("Data is %#x, want %#x", Data(&e), handle)
+	}
+	k.Modify(a, Out, handle+1)
+	wait(t, k, event(Out, handle+1))
+	k.Modify(a, 0, handle)
+	if n, errno := k.Wait(make([]Event, 1), 0); n != 0 || errno != 0 {
+		t.Errorf("of one that is not watched: %d, %v", n, errno)
+	}
+	k.Modify(a, In|RDHup, handle)
+	k.CloseWrite(b)
+	wait(t, k, event(In|RDHup, handle))
+	k.CloseWrite(a)
+	wait(t, k, event(In|RDHup|Hup, handle))
+	k.Close(a)
+	if n, errno := k.Wait(make([]Event, 1), 0); n != 0 || errno != 0 {
+		t.Errorf("of one that is closed: %d, %v", n, errno)
+	}
+	if errno := k.Modify(a, In, handle); errno != syscall.EBADF {
+		t.Errorf("Modify of one that is closed: %v", errno)
+	}
+	if errno := k.Add(-1, In, handle); errno != syscall.EBADF {
+		t.Errorf("Add of none: %v", errno)
+	}
+}
+
+// a5 has its sign bit set, as a generation may.
+const a5 = 0xa5a5a5a5
+
+func TestWaitReturnsAsManyEventsAsThereIsRoomFor(t *testing.T) {
+	k := newKernel(t)
+	for i := range 3 {
+		a, _ := pair(t)
+		k.Add(a, Out, uint64(i))
+	}
+	for _, room := range []int{1, 2, 3, 4} {
+		if n, errno := k.Wait(make([]Event, room), -1); n != min(room, 3) || errno != 0 {
+			t.Errorf("with room for %d: %d, %v", room, n, errno)
+		}
+	}
+}
+
+func TestWakeEndsAWait(t *testing.T) {
+	k := newKernel(t)
+	woken := Event{Events: In, Fd: -1, Pad: -1}
+	if Data(&woken) != Woken {
+		t.Fatalf("Data is %#x", Data(&woken))
+	}
+	none := func() {
+		t.Helper()
+		if n, errno := k.Wait(make([]Event, 1), 0); n != 0 || errno != 0 {
+			t.Errorf("an event without Wake: %d, %v", n, errno)
+		}
+	}
+	none()
+	k.Wake()
+	k.Wake() // before the Wait: one event for both
+	wait(t, k, woken)
+	none()
+	for range 100 {
+		go k.Wake()
+		wait(t, k, woken)
+		none()
+	}
+}
+
+func TestWaitIsNeverTooShort(t *testing.T) {
+	k := newKernel(t)
+	for _, d := range []time.Duration{0, 1, time.Microsecond, time.Millisecond, 1500 * time.Microsecond} {
+		began := k.Now()
+		n, errno := k.Wait(make([]Event, 1), d)
+		if waited := k.Now().Sub(began); errno == 0 && (n != 0 || waited < d) {
+			t.Errorf("%v: %d events after %v", d, n, waited)
+		}
+	}
+}
+
+func TestMillisecondsRoundUp(t *testing.T) {
+	const longest = 1 << 30
+	for _, row := range []struct {
+		d    time.Duration
+		want int
+	}{
+		{math.MinInt64, -1}, {-1, -1}, {0, 0}, {1, 1}, {time.Millisecond - 1, 1}, {time.Millisecond, 1},
+		{time.Millisecond + 1, 2}, {time.Second, 1000}, {longest * time.Millisecond, longest},
+		{longest*time.Millisecond + 1, longest}, {math.MaxInt64 - 1, longest}, {math.MaxInt64, longest},
+	} {
+		if got := milliseconds(row.d); got != row.want {
+			t.Errorf("%v: %d, want %d", row.d, got, row.want)
+		}
+	}
+}
+
+func TestNowHasAMonotonicReading(t *testing.T) {
+	k := newKernel(t)
+	if now := k.Now(); now == now.Round(0) {
+		t.Errorf("%v has none", now)
+	}
+}
+
+func TestCallsAllocateNothing(t *testing.T) {
+	k := newKernel(t)
+	a, b := pair(t)
+	k.Add(b, In, 1)
+	p, events := make([]byte, 100), make([]Event, 4)
+	n := testing.AllocsPerRun(100, func() {
+		k.Write(a, p)
+		k.Wait(events, -1)
+		k.Read(b, p)
+		k.Modify(b, In|RDHup, 1)
+		k.Unacked(b)
+		k.Accept(a)
+		k.Now()
+	})
+	if n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestShutGivesUpBothDescriptors(t *testing.T) {
+	k, err := NewLinux()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Shut()
+	for _, fd := range []int{k.epoll, k.event} {
+		if errno := k.Close(fd); errno != syscall.EBADF {
+			t.Errorf("descriptor %d: %v", fd, errno)
+		}
+	}
+}
