@@ -241,10 +241,10 @@ func withhold(arrived chan struct{}) func([]kernel.Event) []kernel.Event {
 }
 
 // Now is documented at [kernel.Kernel].
-func (k *script) Now() time.Time {
+func (k *script) Now() (monotonic time.Duration, wall time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.start.Add(k.passed)
+	return k.passed, k.start.Add(k.passed)
 }
 
 // look sees whether what a test waits for has come. The loop is about to wait

@@ -168,6 +168,10 @@ func (l *Loop) addListener(fd int, addr net.Addr) error {
 // time as long as the queue is full.
 func (l *Loop) accept(ln *listener) {
 	for range ln.burst {
+		if l.conns >= l.mostConns() {
+			l.pauseListener(ln)
+			return
+		}
 		if done := l.acceptOne(ln); done {
 			ln.burst = 1
 			return
@@ -181,10 +185,6 @@ func (l *Loop) accept(ln *listener) {
 // too many descriptors, the queue is as full as before, and the listener has to
 // pause or the loop would spin.
 func (l *Loop) acceptOne(ln *listener) (done bool) {
-	if l.conns >= l.mostConns() {
-		l.pauseListener(ln)
-		return true
-	}
 	fd, peer, errno := l.k.Accept(ln.fd)
 	switch errno {
 	case 0:

@@ -40,8 +40,7 @@ type Loop struct {
 	lastID     uint64
 	stopping   atomic.Bool // StopListening has been called
 
-	epoch    time.Time
-	now      int64 // nanoseconds since epoch, read once a turn
+	now      int64 // nanoseconds on the monotonic clock, read once a turn
 	second   int64 // of the Date line
 	troubled int64 // when a line about the system was logged last
 	date     []byte
@@ -80,7 +79,6 @@ func newLoop(k kernel.Kernel, h conn.Handler, o Options) *Loop {
 		timeouts: defaultTimeouts,
 		second:   -1,
 		troubled: -int64(time.Second),
-		epoch:    k.Now(),
 	}
 	l.timeouts.set(o.Timeouts)
 	l.env = conn.NewEnv(conn.Config{
@@ -163,11 +161,11 @@ func (l *Loop) untilNext() time.Duration {
 
 // tick reads the clock, and renews the Date line when the second has changed.
 func (l *Loop) tick() {
-	now := l.k.Now()
-	l.now = int64(now.Sub(l.epoch))
-	if second := now.Unix(); second != l.second {
+	monotonic, wall := l.k.Now()
+	l.now = int64(monotonic)
+	if second := wall.Unix(); second != l.second {
 		l.second = second
-		l.date = now.UTC().AppendFormat(l.date[:0], "Mon, 02 Jan 2006 15:04:05 GMT")
+		l.date = wall.UTC().AppendFormat(l.date[:0], "Mon, 02 Jan 2006 15:04:05 GMT")
 		l.env.SetDate(l.date)
 	}
 }

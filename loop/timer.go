@@ -23,8 +23,8 @@ const longest = math.MaxInt64 / 2
 // and the loop gets to it. It is called before Run, or on the loop's goroutine.
 // A timer that is not due when Run returns is not called any more.
 func (l *Loop) After(d time.Duration, f func()) *Timer {
-	now := int64(l.k.Now().Sub(l.epoch))
-	t := &Timer{l: l, at: now + int64(min(max(d, 0), longest)), f: f}
+	now, _ := l.k.Now()
+	t := &Timer{l: l, at: int64(now + min(max(d, 0), longest)), f: f}
 	heap.Push(&l.timers, t)
 	return t
 }

@@ -68,6 +68,10 @@ type Kernel interface {
 	// Woken. It may be called from any goroutine. eventfd(2)
 	Wake()
 
-	// Now is the present time with a monotonic reading. clock_gettime(2)
-	Now() time.Time
+	// Now is the time since some moment before, which only goes forward, and the
+	// time of day, which may jump. clock_gettime(2)
+	Now() (monotonic time.Duration, wall time.Time)
+
+	// Delete ends what Add began. epoll_ctl(2)
+	Delete(fd int) syscall.Errno
 }

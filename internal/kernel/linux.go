@@ -20,6 +20,7 @@ import (
 // processor away in the middle of a turn.
 type Linux struct {
 	epoll, event int // descriptors
+	start        time.Time
 
 	// Memory for calls, so that none is on a stack.
 	address    unix.RawSockaddrAny
@@ -40,7 +41,7 @@ func NewLinux() (*Linux, error) {
 		unix.Close(epoll)
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	k := &Linux{epoll: epoll, event: event}
+	k := &Linux{epoll: epoll, event: event, start: time.Now()}
 	// Edge-triggered: each write is one event, and nobody has to read.
 	if errno := k.Add(event, unix.EPOLLIN|unix.EPOLLET, Woken); errno != 0 {
 		k.Shut()
@@ -135,6 +136,11 @@ func (k *Linux) Modify(fd int, events uint32, data uint64) syscall.Errno {
 	return k.control(unix.EPOLL_CTL_MOD, fd, events, data)
 }
 
+// Delete is documented at [Kernel].
+func (k *Linux) Delete(fd int) syscall.Errno {
+	return k.control(unix.EPOLL_CTL_DEL, fd, 0, 0)
+}
+
 func (k *Linux) control(op uintptr, fd int, events uint32, data uint64) syscall.Errno {
 	k.one = unix.EpollEvent{Events: events, Fd: int32(data), Pad: int32(data >> 32)}
 	_, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(k.epoll), op, uintptr(fd), uintptr(unsafe.Pointer(&k.one)), 0, 0)
@@ -169,4 +175,7 @@ func (k *Linux) Wake() {
 }
 
 // Now is documented at [Kernel].
-func (k *Linux) Now() time.Time { return time.Now() }
+func (k *Linux) Now() (monotonic time.Duration, wall time.Time) {
+	wall = time.Now()
+	return wall.Sub(k.start), wall
+}

@@ -16,14 +16,15 @@ import (
 
 // arrows says for each package which others of the module it may import.
 var arrows = map[string][]string{
-	"httpparse":       {},
-	"conn":            {"httpparse"},
-	"internal/kernel": {},
-	"loop":            {"conn", "internal/kernel"},
-	"restart":         {"loop", "conn"},
-	"admin":           {"restart", "loop", "conn"},
-	"cmd/*":           {"admin", "restart", "loop", "internal/kernel", "conn", "httpparse"},
-	"internal/tidy":   {},
+	"httpparse":          {},
+	"conn":               {"httpparse"},
+	"internal/kernel":    {},
+	"internal/simkernel": {"internal/kernel"},
+	"loop":               {"conn", "internal/kernel"},
+	"restart":            {"loop", "conn"},
+	"admin":              {"restart", "loop", "conn"},
+	"cmd/*":              {"admin", "restart", "loop", "conn"},
+	"internal/tidy":      {},
 }
 
 // pure is what the two packages that know only bytes may import directly:
