@@ -54,4 +54,5 @@ func ExampleCheckConnections() {
 	// write 0
 	// idle 0
 	// linger 0
+	// other 0
 }

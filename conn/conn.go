@@ -4,6 +4,10 @@ package conn
 // request is whole, and every other connection waits until it returns: what
 // takes long goes to a goroutine, with [Conn.Defer]. It must reply or defer. If
 // it does neither, or panics, the client gets 500 and the log a line.
+//
+// It sees every method that is registered, HEAD too. What the connection refuses
+// by itself, such as a malformed request or a body that is too large, it does
+// not see.
 type Handler func(c *Conn)
 
 // Middleware makes a handler of a handler.
@@ -36,13 +40,19 @@ func (c *Conn) Request() *Request {
 // ID numbers the connection. It is never used twice by a loop; for logs.
 func (c *Conn) ID() uint64 { return c.who.ID }
 
-// Status is the status of the reply, 0 if there is none yet.
+// Status is the status of the reply, 0 if there is none yet, as of one that is
+// deferred.
 func (c *Conn) Status() int { return c.status }
 
 // AfterReply has f called once, on the loop, when the reply's last byte has been
 // handed to the kernel (err is nil), or when the connection has ended before
-// that. In f, c is good for ID, CloseAfterReply and Status 0: its request is
-// over, and the connection may be at its next. It panics outside of a request.
+// that. A nil does not say that the client has read it: one that has closed its
+// side takes what comes in silence.
+//
+// In f, c is good for ID, CloseAfterReply and Status, which is that of the reply,
+// also of one that was deferred, or 0 if there was none. The request is over by
+// then: what f needs of it is copied before. AfterReply panics outside of a
+// request.
 func (c *Conn) AfterReply(f func(c *Conn, err error)) {
 	if !c.open {
 		panic("conn: AfterReply outside of a request")
@@ -100,13 +110,16 @@ func (m *Machine) call(f Handler) {
 }
 
 // callHook runs a function of AfterReply's. It may not reply.
-func (c *Conn) callHook(f func(*Conn, error), err error) {
+func (c *Conn) callHook(h hook, err error) {
+	status := c.status // of the request that the connection is at by now
+	c.status = h.status
 	defer func() {
 		if v := recover(); v != nil {
 			c.m.env.fault(c, "AfterReply function panicked", v)
 		}
+		c.status = status
 	}()
-	f(c, err)
+	h.f(c, err)
 }
 
 // resume runs f on a connection whose reply is deferred. With claimed, f replies
@@ -125,7 +138,8 @@ func (m *Machine) resume(f Handler, claimed bool) {
 // another may follow.
 func (m *Machine) finish() {
 	for ; m.sealed < len(m.hooks); m.sealed++ {
-		m.hooks[m.sealed].end = m.written + int64(len(m.out.b))
+		h := &m.hooks[m.sealed]
+		h.end, h.status = m.written+int64(len(m.out.b)), m.conn.status
 	}
 	if !m.conn.req.head.KeepAlive {
 		m.last, m.clientLast = true, m.unread() == 0

@@ -3,9 +3,13 @@ package conn
 import "sync/atomic"
 
 // Defer takes the reply out of the handler: it may be made later, from any
-// goroutine, with what Defer returns. What the handler has seen of the request
-// stays valid until then. If no reply comes within the loop's Timeouts.Reply,
-// the client gets 503.
+// goroutine, with what Defer returns. Fields set until then are sent with it. If
+// none comes within the loop's Timeouts.Reply, the client gets 503. A reply that
+// nobody makes, not even after Done, holds the connection, and so Run, that long.
+//
+// What the handler has seen of the request stays valid until the reply is
+// complete or the connection has ended. A goroutine cannot foresee that, so it is
+// given copies, string(view) or [Request.Clone]; go run -race shows mistakes.
 func (c *Conn) Defer() Deferred {
 	if !c.open || c.status != 0 {
 		panic("conn: Defer outside of a request, or after its reply")
@@ -54,8 +58,9 @@ func (d Deferred) Reply(status int, contentType string, body []byte) error {
 	})
 }
 
-// Do has f called on the loop with all of Conn at hand, from any goroutine. It
-// does not wait. f may reply, or leave that to a later call. The error is as
+// Do has f called on the loop with all of Conn at hand, from any goroutine: for
+// fields that are known late, or [Conn.Error]. It does not wait, but everybody
+// waits for f, so work is done before. f may reply, or leave that to a later call. The error is as
 // for Reply; after nil f is not called if the client leaves, or another replies,
 // before its turn has come.
 func (d Deferred) Do(f func(c *Conn)) error {
@@ -66,7 +71,9 @@ func (d Deferred) Do(f func(c *Conn)) error {
 }
 
 // Done is closed when the client has left, or has sent FIN and so may have, and
-// when the reply is complete. Any goroutine may ask; all get the same channel.
+// when the reply is complete. It is a hint to stop working, and does not end the
+// request: a client that has closed its side may still read, so a reply is made
+// all the same, if only a 503. Any goroutine may ask; all get the same channel.
 func (d Deferred) Done() <-chan struct{} {
 	done := d.d.done.Load()
 	if done == nil {

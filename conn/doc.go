@@ -6,9 +6,10 @@
 // feeds it what it read, writes what it gives, and tells it when a deadline has
 // passed. So a connection can be tested with every request cut at every byte.
 //
-// There are two sides. A [Handler] sees a [Conn]: the request, and the verbs to
-// answer it. The loop sees a [Machine]. A handler cannot re-enter the machine:
-// what it says becomes data in the output queue.
+// There are two sides. A program writes a [Handler], which sees a [Conn] with its
+// [Request], made of [View], and perhaps a [Deferred]; it sets [Limits]. All else
+// is for who writes a loop, which sees a [Machine]. A handler cannot re-enter the
+// machine: what it says becomes data in the output queue.
 //
 // The states and their moves stand in state.go; Machine.run is the one function
 // that switches on them.

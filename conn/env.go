@@ -57,7 +57,7 @@ type Env struct {
 type Config struct {
 	Limits Limits         // zero fields: the defaults
 	Server string         // the Server field; empty: none
-	Pages  map[int][]byte // HTML for the statuses whose generic page does not please
+	Pages  map[int][]byte // HTML, sent as text/html, for the statuses whose generic page does not please
 
 	// Post has f called on the loop's goroutine, between two events, with the
 	// machine of the connection, unless that has ended. It may be called from any

@@ -55,10 +55,10 @@ func ExampleHandler() {
 // A middleware does something before the handler that it is given, or behind it,
 // or in its place.
 func ExampleMiddleware() {
-	onlyGet := func(next conn.Handler) conn.Handler {
+	readOnly := func(next conn.Handler) conn.Handler {
 		return func(c *conn.Conn) {
-			if c.Request().Method() != "GET" {
-				c.SetHeader("Allow", "GET")
+			if m := c.Request().Method(); m != "GET" && m != "HEAD" {
+				c.SetHeader("Allow", "GET, HEAD")
 				c.Error(405)
 				return
 			}
@@ -67,31 +67,33 @@ func ExampleMiddleware() {
 	}
 	logged := func(next conn.Handler) conn.Handler {
 		return func(c *conn.Conn) {
+			line := c.Request().Method() + " " + c.Request().Path().String() // copies: the request is over by then
+			c.AfterReply(func(c *conn.Conn, err error) { fmt.Println(line, c.Status(), err) })
 			next(c)
-			fmt.Println(c.Request().Method(), c.Request().Path(), c.Status())
 		}
 	}
 	hello := func(c *conn.Conn) { c.Reply(200, "", []byte("hello\n")) }
-	exchange(logged(onlyGet(hello)), "GET /", "DELETE /")
+	exchange(logged(readOnly(hello)), "GET /", "DELETE /")
 	// Output:
-	// GET / 200
 	// HTTP/1.1 200 OK
 	// Date: Thu, 01 Jan 1970 00:00:00 GMT
 	// Content-Length: 6
 	//
 	// hello
 	//
-	// DELETE / 405
+	// GET / 200 <nil>
 	// HTTP/1.1 405 Method Not Allowed
 	// Date: Thu, 01 Jan 1970 00:00:00 GMT
 	// Content-Type: text/html; charset=utf-8
 	// Content-Length: 110
-	// Allow: GET
+	// Allow: GET, HEAD
 	//
 	// <!doctype html>
 	// <html lang="en"><title>405 Method Not Allowed</title>
 	// <h1>405 Method Not Allowed</h1>
 	// </html>
+	//
+	// DELETE / 405 <nil>
 }
 
 func ExampleConn_SetHeader() {

@@ -7,11 +7,13 @@ import (
 	"catboat/httpparse"
 )
 
-// What ends a connection before its reply, as AfterReply and Deferred tell it.
+// What keeps a reply from its client, as AfterReply and Deferred tell it. A client
+// has gone when its connection was reset or a deadline has ended it; one that
+// has merely closed its side may still read.
 var (
-	ErrGone    = errors.New("conn: the client has gone")
-	ErrReplied = errors.New("conn: the request has its reply already")
-	ErrStopped = errors.New("conn: the loop has ended")
+	ErrGone    = errors.New("catboat: the client has gone")
+	ErrReplied = errors.New("catboat: the request has its reply already")
+	ErrStopped = errors.New("catboat: the loop has ended")
 )
 
 // Machine is the loop's side of a connection, from the first byte of a request
@@ -49,8 +51,9 @@ type Machine struct {
 
 // hook is a function of AfterReply's, due when end bytes are written.
 type hook struct {
-	f   func(*Conn, error)
-	end int64
+	f      func(*Conn, error)
+	end    int64
+	status int
 }
 
 // NewMachine makes a machine that waits for Begin.
@@ -183,10 +186,10 @@ func (m *Machine) Wrote(n int) {
 // runHooks calls the AfterReply functions of replies that are written.
 func (m *Machine) runHooks() {
 	for len(m.hooks) > 0 && m.sealed > 0 && m.hooks[0].end <= m.written+int64(m.sent) {
-		f := m.hooks[0].f
+		h := m.hooks[0]
 		m.sealed--
 		m.hooks = slices.Delete(m.hooks, 0, 1)
-		m.conn.callHook(f, nil)
+		m.conn.callHook(h, nil)
 	}
 }
 
@@ -268,9 +271,9 @@ func (m *Machine) Abandon(reason error) {
 	}
 	m.endRequest()
 	for len(m.hooks) > 0 {
-		f := m.hooks[0].f
+		h := m.hooks[0]
 		m.hooks = slices.Delete(m.hooks, 0, 1)
-		m.conn.callHook(f, reason)
+		m.conn.callHook(h, reason)
 	}
 	m.sealed = 0
 	m.sent = 0

@@ -25,8 +25,8 @@ func (c *Conn) AddHeader(name, value string) {
 
 // Reply sends a whole reply. It copies body, so the caller may use it again. The
 // status is from 200 to 599; contentType may be empty. To HEAD only the head is
-// sent, as it would be to GET; 204, 205 and 304 have no body (RFC 9110 section
-// 15). A second reply is not sent: the first stands, and the log gets a line.
+// sent, as it would be to GET, so a handler answers both alike; 204, 205 and 304
+// have no body (RFC 9110 section 15). A second reply is not sent: the first stands, and the log gets a line.
 func (c *Conn) Reply(status int, contentType string, body []byte) {
 	checkReply(status, contentType)
 	if c.mayReply() {
@@ -34,7 +34,7 @@ func (c *Conn) Reply(status int, contentType string, body []byte) {
 	}
 }
 
-// Error sends a short HTML page that names the status, or the page that the
+// Error sends, as text/html, a short page that names the status, or the page that the
 // program has set for it. Fields set before are sent with it.
 func (c *Conn) Error(status int) { c.Reply(status, pageType, c.m.env.page(status)) }
 
@@ -83,7 +83,7 @@ func (c *Conn) appendReply(status int, contentType string, body []byte) {
 	m.out.reserve(len(line)+len(m.env.stamp)+len(contentType)+len(c.fields)+len(body)+128, &m.env.buffers)
 	o := append(m.out.b, line...)
 	o = append(o, m.env.stamp...)
-	if contentType != "" {
+	if contentType != "" && status != 204 {
 		o = append(append(append(o, "Content-Type: "...), contentType...), "\r\n"...)
 	}
 	if !bodiless {
@@ -103,7 +103,7 @@ func (c *Conn) appendReply(status int, contentType string, body []byte) {
 func checkReply(status int, contentType string) {
 	switch {
 	case status < 200 || status > 599:
-		panic("conn: status " + strconv.Itoa(status) + " is not one of a final reply")
+		panic("conn: status " + strconv.Itoa(status) + " is not from 200 to 599")
 	case !validValue(contentType):
 		panic("conn: control character in content type " + strconv.Quote(contentType))
 	}
@@ -119,7 +119,7 @@ func (c *Conn) checkField(name, value string) {
 	case !validName(name):
 		panic("conn: field name " + strconv.Quote(name) + " is not a token")
 	case reserved(name):
-		panic("conn: field " + strconv.Quote(name) + " is set by the connection itself")
+		panic("conn: field " + strconv.Quote(name) + " is set by the connection itself (Content-Type is an argument of Reply)")
 	case !validValue(value):
 		panic("conn: control character in the value of " + name + ": " + strconv.Quote(value))
 	}

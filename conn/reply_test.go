@@ -66,8 +66,8 @@ func TestFieldThatIsNotTakenCostsA500(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"Connection", "content-length", "CONTENT-TYPE", "Date", "keep-alive", "Server", "Trailer", "Transfer-Encoding", "upgrade"} {
-		rows = append(rows, field{name, "1", "field " + strconv.Quote(name) + " is set by the connection itself"})
-		rows = append(rows, field{name, "", "field " + strconv.Quote(name) + " is set by the connection itself"})
+		rows = append(rows, field{name, "1", "field " + strconv.Quote(name) + " is set by the connection itself (Content-Type is an argument of Reply)"})
+		rows = append(rows, field{name, "", "field " + strconv.Quote(name) + " is set by the connection itself (Content-Type is an argument of Reply)"})
 	}
 	for _, row := range rows {
 		for _, set := range []func(*Conn, string, string){(*Conn).SetHeader, (*Conn).AddHeader} {
@@ -101,7 +101,7 @@ func TestReplyAtAWrongTime(t *testing.T) {
 	}{
 		{"second reply", func(c *Conn) { c.Reply(404, "", nil) }, "second reply to a request"},
 		{"second page", func(c *Conn) { c.Error(404) }, "second reply to a request"},
-		{"bad second reply", func(c *Conn) { c.Reply(99, "", nil) }, "handler panicked: conn: status 99 is not one of a final reply"},
+		{"bad second reply", func(c *Conn) { c.Reply(99, "", nil) }, "handler panicked: conn: status 99 is not from 200 to 599"},
 		{"late field", func(c *Conn) { c.SetHeader("A", "1") }, "handler panicked: " + lateField},
 		{"late added field", func(c *Conn) { c.AddHeader("A", "1") }, "handler panicked: " + lateField},
 		{"late Defer", func(c *Conn) { c.Defer() }, "handler panicked: conn: Defer outside of a request, or after its reply"},
@@ -161,7 +161,7 @@ func TestStatusOfTheReply(t *testing.T) {
 		seen = append(seen, c.Status())
 	})
 	r.send(get("/"), get("/"))
-	want := []int{0, 404, 0, 0, 404, 0}
+	want := []int{0, 404, 404, 0, 404, 404}
 	for i, status := range want {
 		if len(seen) != len(want) || seen[i] != status {
 			t.Fatalf("statuses are %d, want %d", seen, want)

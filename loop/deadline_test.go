@@ -3,16 +3,15 @@
 package loop
 
 import (
-	"io"
 	"math"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"syscall"
 	"testing"
 	"time"
 
 	"catboat/conn"
+	"catboat/internal/kernel"
 )
 
 const (
@@ -175,6 +174,7 @@ func TestClientThatDoesNotReadIsReset(t *testing.T) {
 
 func TestWriteDeadlineIsMovedByWhatTheClientAcknowledges(t *testing.T) {
 	s := prepare(t, site, Options{})
+	s.k.batch = noRoom
 	s.k.short(onUnacked, 1000, 999, 998, 10, 10)
 	s.run()
 	c := s.dial()
@@ -194,7 +194,8 @@ func TestWriteDeadlineIsMovedByWhatTheClientAcknowledges(t *testing.T) {
 // To send is not to read.
 func TestWriteDeadlineIsNotMovedByRequests(t *testing.T) {
 	s := prepare(t, site, Options{})
-	s.k.plan(onWrite, fault{errno: syscall.EAGAIN, stays: true})
+	s.k.batch = noRoom
+	s.k.fail(onWrite, syscall.EAGAIN)
 	s.run()
 	c := s.dial()
 	for i := range 4 {
@@ -209,25 +210,29 @@ func TestWriteDeadlineIsNotMovedByRequests(t *testing.T) {
 
 func TestWriteDeadlineIsMovedByEachWrite(t *testing.T) {
 	s := prepare(t, site, Options{})
+	room := make(chan bool, 1)
+	s.k.batch = func(real []kernel.Event) []kernel.Event {
+		select {
+		case <-room:
+			return real
+		default:
+			return noRoom(real)
+		}
+	}
+	s.k.short(onWrite, 1, 1, 1, 1)
 	s.k.plan(onUnacked, fault{most: 1000, stays: true})
 	s.run()
-	c := s.dialNarrow()
-	c.send(get("/big"))
-	s.held(Held{Listeners: 1, Write: 1})
-	r, err := http.ReadResponse(c.r, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 2 { // the kernel takes up to a quarter of it each time
-		writes := s.k.count(0, onWrite)
-		for s.k.count(0, onWrite) == writes {
-			if _, err := io.CopyN(io.Discard, r.Body, 64<<10); err != nil {
-				t.Fatal(err)
-			}
-		}
+	c := s.dial()
+	c.send(get("/"))
+	for writes := 1; writes < 4; writes++ {
+		s.until("a write", func() bool { return s.k.count(0, onWrite) == writes })
 		s.pass(19 * time.Second)
 		s.held(Held{Listeners: 1, Write: 1})
+		room <- true
 	}
+	s.pass(20 * time.Second)
+	s.held(Held{Listeners: 1})
+	c.wantReset()
 }
 
 func TestLingerEndsAfterTenSecondsInAll(t *testing.T) {

@@ -102,5 +102,5 @@ func ExampleLoop_Post() {
 	// on the loop: 0
 	// on the loop: 1
 	// on the loop: 2
-	// conn: the loop has ended
+	// catboat: the loop has ended
 }

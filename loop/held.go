@@ -8,8 +8,8 @@ import (
 	"catboat/conn"
 )
 
-// EpollSize is how many descriptors hold Run: listeners, and connections until
-// they are closed, whatever their state. A server that only answers your own
+// EpollSize is how many descriptors hold Run: listeners, connections until they
+// are closed, whatever their state, and those of Add and Connect. A server that only answers your own
 // question has 2. It is exact, and may be called from any goroutine. What the
 // kernel has queued and the loop has not accepted yet it cannot know.
 func (l *Loop) EpollSize() int { return int(l.held.Load()) }
@@ -23,6 +23,7 @@ type Held struct {
 	Write     int // the client has yet to read what was written
 	Idle      int // a next request may come
 	Linger    int // the client has yet to close its side
+	Other     int // descriptors of Add and Connect
 }
 
 // Held is for the loop's goroutine, for instance in a handler. The connection
@@ -37,6 +38,7 @@ func (l *Loop) Held() Held {
 		Write:     n(conn.ForWrite),
 		Idle:      n(conn.ForNext),
 		Linger:    n(conn.ForFIN),
+		Other:     len(l.watches),
 	}
 }
 
@@ -44,6 +46,7 @@ func (l *Loop) Held() Held {
 func (h Held) All() iter.Seq2[string, int] {
 	return func(yield func(class string, count int) bool) {
 		_ = yield("listener", h.Listeners) && yield("head", h.Head) && yield("body", h.Body) &&
-			yield("reply", h.Reply) && yield("write", h.Write) && yield("idle", h.Idle) && yield("linger", h.Linger)
+			yield("reply", h.Reply) && yield("write", h.Write) && yield("idle", h.Idle) && yield("linger", h.Linger) &&
+			yield("other", h.Other)
 	}
 }

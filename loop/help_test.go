@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -123,8 +124,17 @@ func (s *server) settled() { s.t.Helper(); s.on(func() {}) }
 // held waits until so many connections are of each class.
 func (s *server) held(want Held) {
 	s.t.Helper()
-	var have Held
-	s.until("other counts", func() bool { have = s.Held(); return have == want })
+	var have atomic.Value // a Held
+	defer func() {
+		if s.t.Failed() {
+			s.t.Logf("the last counts were %+v, not %+v", have.Load(), want)
+		}
+	}()
+	s.until("other counts", func() bool {
+		h := s.Held()
+		have.Store(h)
+		return h == want
+	})
 }
 
 // pass has time pass, and waits until the loop has dealt with what was due.

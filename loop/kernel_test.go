@@ -240,6 +240,16 @@ func withhold(arrived chan struct{}) func([]kernel.Event) []kernel.Event {
 	}
 }
 
+// noRoom is a batch function that keeps from the loop that sockets take output.
+func noRoom(real []kernel.Event) (given []kernel.Event) {
+	for _, e := range real {
+		if e.Events &^= kernel.Out; e.Events != 0 {
+			given = append(given, e)
+		}
+	}
+	return given
+}
+
 // Now is documented at [kernel.Kernel].
 func (k *script) Now() (monotonic time.Duration, wall time.Time) {
 	k.mu.Lock()

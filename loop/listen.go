@@ -20,9 +20,9 @@ import (
 type listener struct {
 	fd     int
 	handle conn.Handle
-	addr   net.Addr
-	burst  int    // how many to accept at an event
-	paused *Timer // not watched, for lack of descriptors, until this one is due
+	file   socketFile // of a Unix socket
+	burst  int        // how many to accept at an event
+	paused *Timer     // not watched, for lack of descriptors, until this one is due
 }
 
 const (
@@ -31,13 +31,18 @@ const (
 	pause      = 100 * time.Millisecond
 )
 
-// Listen opens a listener and has the loop accept from it. The network is
-// "tcp4", "tcp6" or "tcp", which is both where the address names no host. It
-// returns the address as bound: the port of ":0" is one that was free. It is
-// called before Run, or on the loop's goroutine. Errors are *net.OpError.
+// Listen opens a listener and has the loop accept from it. The network is "tcp4",
+// "tcp6" or "tcp", which is both where the address names no host; or "unix",
+// whose address is a path, or "@" and an abstract name. It returns the address
+// as bound: the port of ":0" is one that was free. It is called before Run, or on
+// the loop's goroutine. Errors are *net.OpError.
+//
+// The file of a Unix socket is made with Options.SocketMode before anybody can
+// connect. One that is there already is replaced if nobody listens behind it.
+// When listening stops it is removed, unless it is another's by then.
 func (l *Loop) Listen(network, address string) (net.Addr, error) {
 	fail := func(err error) (net.Addr, error) {
-		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+		return nil, &net.OpError{Op: "listen", Net: network, Err: fmt.Errorf("%s: %w", address, err)}
 	}
 	switch {
 	case l.door.isClosed():
@@ -45,31 +50,40 @@ func (l *Loop) Listen(network, address string) (net.Addr, error) {
 	case l.stopping.Load():
 		return fail(errNotListening)
 	}
-	if network != "tcp" && network != "tcp4" && network != "tcp6" {
-		return fail(net.UnknownNetworkError(network))
-	}
-	want, err := net.ResolveTCPAddr(network, address)
+	fd, file, err := l.openListener(network, address)
 	if err != nil {
 		return fail(err)
 	}
-	fd, err := openListener(network, want, l.options.Backlog)
-	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Addr: want, Err: err}
-	}
 	bound, err := boundAddr(fd)
 	if err == nil {
-		err = l.addListener(fd, bound)
+		err = l.addListener(fd, file)
 	}
 	if err != nil {
 		unix.Close(fd)
-		return nil, &net.OpError{Op: "listen", Net: network, Addr: want, Err: err}
+		file.remove()
+		return fail(err)
 	}
 	return bound, nil
 }
 
-// openListener binds a socket. A wildcard of network "tcp" is one IPv6 socket
+func (l *Loop) openListener(network, address string) (fd int, file socketFile, err error) {
+	switch network {
+	case "unix":
+		return listenUnix(address, l.options.SocketMode, l.options.Backlog)
+	case "tcp", "tcp4", "tcp6":
+		a, err := net.ResolveTCPAddr(network, address)
+		if err != nil {
+			return -1, socketFile{}, err
+		}
+		fd, err := listenTCP(network, a, l.options.Backlog)
+		return fd, socketFile{}, err
+	}
+	return -1, socketFile{}, net.UnknownNetworkError(network)
+}
+
+// listenTCP binds a socket. A wildcard of network "tcp" is one IPv6 socket
 // that takes IPv4 too, or where there is no IPv6, an IPv4 socket.
-func openListener(network string, a *net.TCPAddr, backlog int) (fd int, err error) {
+func listenTCP(network string, a *net.TCPAddr, backlog int) (fd int, err error) {
 	ip, _ := netip.AddrFromSlice(a.IP)
 	ip = ip.Unmap()
 	dual := network == "tcp" && (!ip.IsValid() || ip.Is6() && ip.IsUnspecified())
@@ -146,19 +160,21 @@ func boundAddr(fd int) (net.Addr, error) {
 		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))), nil
 	case *unix.SockaddrInet6:
 		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))), nil
+	case *unix.SockaddrUnix:
+		return &net.UnixAddr{Name: sa.Name, Net: "unix"}, nil
 	}
 	return nil, fmt.Errorf("loop: listener of family %T", sa)
 }
 
 // addListener has the loop accept from a socket that listens.
-func (l *Loop) addListener(fd int, addr net.Addr) error {
+func (l *Loop) addListener(fd int, file socketFile) error {
 	r, h := l.records.open(fd, isListener)
 	if errno := l.k.Add(fd, kernel.In, data(h)); errno != 0 {
 		r.kind = isFree
 		return os.NewSyscallError("epoll_ctl", errno)
 	}
 	r.slot = int32(len(l.listeners))
-	l.listeners = append(l.listeners, &listener{fd: fd, handle: h, addr: addr, burst: 1})
+	l.listeners = append(l.listeners, &listener{fd: fd, handle: h, file: file, burst: 1})
 	l.held.Add(1)
 	return nil
 }
@@ -264,6 +280,7 @@ func (l *Loop) StopListening() {
 			}
 			l.records.at(int32(ln.fd)).kind = isFree
 			l.k.Close(ln.fd)
+			ln.file.remove()
 			l.held.Add(-1)
 		}
 		l.listeners = nil

@@ -35,8 +35,9 @@ type Loop struct {
 	again      []conn.Handle // connections that have used up their turn
 	againSpare []conn.Handle // its other array
 	listeners  []*listener
-	conns      int          // accepted and not yet closed
-	held       atomic.Int64 // listeners and conns
+	watches    map[int]*Watch // by descriptor
+	conns      int            // accepted and not yet closed
+	held       atomic.Int64   // listeners and conns
 	lastID     uint64
 	stopping   atomic.Bool // StopListening has been called
 
@@ -78,6 +79,7 @@ func newLoop(k kernel.Kernel, h conn.Handler, o Options) *Loop {
 		buffer:   make([]byte, readBuffer),
 		timeouts: defaultTimeouts,
 		second:   -1,
+		watches:  map[int]*Watch{},
 		troubled: -int64(time.Second),
 	}
 	l.timeouts.set(o.Timeouts)
@@ -183,6 +185,8 @@ func (l *Loop) dispatch(e *kernel.Event) {
 	case r == nil:
 	case r.kind == isListener:
 		l.accept(l.listeners[r.slot])
+	case r.kind == isWatch:
+		l.watches[int(h.FD)].ready(e.Events)
 	default:
 		l.serve(int(h.FD), r, e.Events)
 	}

@@ -3,6 +3,7 @@
 package loop
 
 import (
+	"io/fs"
 	"log/slog"
 	"math"
 	"time"
@@ -26,15 +27,20 @@ type Options struct {
 	// (listen(2), net.core.somaxconn).
 	Backlog int
 
+	// SocketMode is the mode of a Unix listener's file; default what the umask
+	// leaves.
+	SocketMode fs.FileMode
+
 	// Server is the Server field of every reply; default "catboat", "-" for none.
 	Server string
 
 	// Pages has the HTML that Conn.Error, and the connection itself, send with a
-	// status, in place of the generic page.
+	// status as text/html, in place of the generic page.
 	Pages map[int][]byte
 
 	// Logger gets a line for each mistake of a handler's and each trouble with the
-	// system; default slog.Default(). What clients do wrong is not logged.
+	// system; default slog.Default(). What clients do wrong is not logged, and does
+	// not reach a handler.
 	Logger *slog.Logger
 }
 

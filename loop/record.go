@@ -18,6 +18,7 @@ const (
 	isFree kind = iota
 	isListener
 	isConn
+	isWatch
 )
 
 // record is what the loop knows of a descriptor between events. It has no
@@ -91,6 +92,11 @@ func (s *slab) open(fd int, k kind) (*record, conn.Handle) {
 	generation := r.generation + 1
 	*r = record{generation: generation, kind: k, prev: none, next: none, slot: none}
 	return r, conn.Handle{FD: uint32(fd), Generation: generation}
+}
+
+// isOpen reports whether a record is in use.
+func (s slab) isOpen(fd int) bool {
+	return fd >= 0 && fd < len(s)*pageSize && s.at(int32(fd)).kind != isFree
 }
 
 // find is the record that h means, or nil if that is no more.

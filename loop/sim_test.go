@@ -137,7 +137,7 @@ func newWorld(seed uint64, trace io.Writer) *world {
 	}
 	w.l = newLoop(checkedKernel{k, w}, w.handle, o)
 	w.ln = k.Listen()
-	if err := w.l.addListener(w.ln.FD, nil); err != nil {
+	if err := w.l.addListener(w.ln.FD, socketFile{}); err != nil {
 		panic(err)
 	}
 	r := k.Rand()

@@ -64,6 +64,7 @@ func serve(addr string) (again bool, err error) {
 		l.StopListening()
 		l.SetHandler(goodbye)
 		l.SetTimeouts(loop.Timeouts{Head: 2 * time.Second, Idle: 2 * time.Second, Linger: time.Second})
+		slog.Info("stopping", "signal", s, "left", l.EpollSize())
 	}, syscall.SIGUSR1, syscall.SIGUSR2)
 
 	fmt.Printf("listening on %s, pid %d: USR1 stops, USR2 restarts\n", bound, os.Getpid())

@@ -1,0 +1,289 @@
+//go:build linux
+
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Errors of outbound connections.
+var (
+	ErrTimeout = errors.New("loop: connecting took too long")
+	ErrFull    = errors.New("loop: too much output is waiting") // Outbound.Write has taken nothing
+)
+
+// OutboundOptions is what an outbound connection does with what comes. Its
+// functions are called on the loop. A field that is zero means the default.
+type OutboundOptions struct {
+	Timeout   time.Duration // to connect; default 10 s
+	MaxOutput int           // bytes that may wait to be written; default 256 KiB
+
+	// OnConnect is called when the connection stands. What is written before
+	// waits until then.
+	OnConnect func(o *Outbound)
+
+	// OnData is called with bytes that have come. They are valid until it returns.
+	OnData func(o *Outbound, p []byte)
+
+	// OnRoom is called when output had waited, and all of it is written.
+	OnRoom func(o *Outbound)
+
+	// OnEOF is called when the peer has sent FIN. The default closes.
+	OnEOF func(o *Outbound)
+
+	// OnClose is called once, when the connection has ended: with nil after
+	// Close, ErrTimeout, or what the system said.
+	OnClose func(o *Outbound, err error)
+}
+
+// Outbound is a connection that the program has asked for. It holds Run until
+// it has ended. Its methods are for the loop's goroutine.
+type Outbound struct {
+	l         *Loop
+	options   OutboundOptions
+	fd        int
+	watch     *Watch
+	deadline  *Timer
+	connected bool
+	ended     bool
+	paused    bool
+	finishing bool // FIN follows the output, or has been sent
+	eof       bool // the peer has sent FIN
+	out       []byte
+}
+
+// Connect begins a connection and does not wait for it. The network is "tcp",
+// whose address is an IP address and a port, since resolving a name would wait;
+// or "unix", with a path. It is called before Run or on the loop's goroutine. An
+// error says that nothing was begun, EAGAIN that a Unix listener's queue is full;
+// what goes wrong later is OnClose's.
+func (l *Loop) Connect(network, address string, o OutboundOptions) (*Outbound, error) {
+	fail := func(err error) (*Outbound, error) {
+		return nil, &net.OpError{Op: "connect", Net: network, Err: fmt.Errorf("%s: %w", address, err)}
+	}
+	family, sa, err := outboundAddr(network, address)
+	if err != nil {
+		return fail(err)
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fail(os.NewSyscallError("socket", err))
+	}
+	if err := unix.Connect(fd, sa); err != nil && err != unix.EINPROGRESS {
+		unix.Close(fd)
+		return fail(os.NewSyscallError("connect", err))
+	}
+	out := &Outbound{l: l, options: o.withDefaults(), fd: fd}
+	if out.watch, err = l.Add(network+" "+address, fd, Writable, out.ready); err != nil {
+		unix.Close(fd)
+		return fail(err)
+	}
+	out.deadline = l.After(out.options.Timeout, func() { out.end(ErrTimeout) })
+	return out, nil
+}
+
+func (o OutboundOptions) withDefaults() OutboundOptions {
+	if o.Timeout == 0 {
+		o.Timeout = 10 * time.Second
+	}
+	if o.MaxOutput == 0 {
+		o.MaxOutput = 256 << 10
+	}
+	if o.OnConnect == nil {
+		o.OnConnect = func(*Outbound) {}
+	}
+	if o.OnData == nil {
+		o.OnData = func(*Outbound, []byte) {}
+	}
+	if o.OnRoom == nil {
+		o.OnRoom = func(*Outbound) {}
+	}
+	if o.OnEOF == nil {
+		o.OnEOF = (*Outbound).Close
+	}
+	if o.OnClose == nil {
+		o.OnClose = func(*Outbound, error) {}
+	}
+	return o
+}
+
+func outboundAddr(network, address string) (family int, sa unix.Sockaddr, err error) {
+	switch network {
+	case "unix":
+		return unix.AF_UNIX, &unix.SockaddrUnix{Name: address}, nil
+	case "tcp":
+		a, err := netip.ParseAddrPort(address)
+		switch {
+		case err != nil:
+			return 0, nil, err
+		case a.Addr().Zone() != "":
+			return 0, nil, errors.New("address with a zone")
+		case a.Addr().Unmap().Is4():
+			return unix.AF_INET, &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().Unmap().As4()}, nil
+		}
+		return unix.AF_INET6, &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}, nil
+	}
+	return 0, nil, net.UnknownNetworkError(network)
+}
+
+// Write queues a copy of p and returns its length, or ErrFull if more would wait
+// than may, or
+// net.ErrClosed if the connection has ended, or CloseWrite was called.
+func (o *Outbound) Write(p []byte) (int, error) {
+	switch {
+	case o.ended || o.finishing:
+		return 0, net.ErrClosed
+	case len(o.out)+len(p) > o.options.MaxOutput:
+		return 0, ErrFull
+	}
+	waited := len(o.out) > 0
+	o.out = append(o.out, p...)
+	if o.connected && !waited {
+		o.flush()
+	}
+	return len(p), nil
+}
+
+// CloseWrite sends FIN behind what is queued. Bytes still come in.
+func (o *Outbound) CloseWrite() {
+	o.finishing = true
+	if o.connected && len(o.out) == 0 && !o.ended {
+		o.sendFIN()
+	}
+}
+
+// sendFIN ends what goes out; when nothing comes in either, that is all.
+func (o *Outbound) sendFIN() {
+	o.l.k.CloseWrite(o.fd)
+	if o.eof {
+		o.end(nil)
+	}
+}
+
+// Close ends the connection; what is queued is not sent.
+func (o *Outbound) Close() { o.end(nil) }
+
+// Pause has nothing read until Resume: then what comes waits in the socket, and
+// after that at the peer.
+func (o *Outbound) Pause() { o.setPaused(true) }
+
+// Resume ends a Pause. After the peer's FIN there is nothing to resume.
+func (o *Outbound) Resume() { o.setPaused(o.eof) }
+
+func (o *Outbound) setPaused(paused bool) {
+	o.paused = paused
+	if o.connected && !o.ended {
+		o.watchAgain()
+	}
+}
+
+func (o *Outbound) watchAgain() {
+	var e Events
+	if !o.paused {
+		e |= Readable
+	}
+	if len(o.out) > 0 {
+		e |= Writable
+	}
+	o.watch.Set(e)
+}
+
+// ready deals with an event.
+func (o *Outbound) ready(e Events) {
+	if !o.connected && !o.establish() {
+		return
+	}
+	if e&Writable != 0 && len(o.out) > 0 {
+		if o.flush(); !o.ended && len(o.out) == 0 {
+			o.options.OnRoom(o)
+		}
+	}
+	if !o.ended && (e&Readable != 0 && !o.paused || e&Ended != 0) {
+		o.read()
+	}
+}
+
+// establish looks how connecting went.
+func (o *Outbound) establish() bool {
+	code, err := unix.GetsockoptInt(o.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && code != 0 {
+		err = syscall.Errno(code)
+	}
+	if err != nil {
+		o.end(os.NewSyscallError("connect", err))
+		return false
+	}
+	o.connected = true
+	o.deadline.Stop()
+	if o.options.OnConnect(o); !o.ended {
+		o.flush()
+	}
+	return !o.ended
+}
+
+// flush writes what the socket takes.
+func (o *Outbound) flush() {
+	for len(o.out) > 0 {
+		n, errno := o.l.k.Write(o.fd, o.out)
+		o.out = o.out[:copy(o.out, o.out[n:])]
+		switch errno {
+		case 0, syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+		default:
+			o.end(os.NewSyscallError("write", errno))
+			return
+		}
+		break
+	}
+	if len(o.out) == 0 && o.finishing {
+		o.sendFIN()
+	}
+	if !o.ended {
+		o.watchAgain()
+	}
+}
+
+func (o *Outbound) read() {
+	n, errno := o.l.k.Read(o.fd, o.l.buffer)
+	switch {
+	case errno == syscall.EAGAIN || errno == syscall.EINTR:
+	case errno != 0:
+		o.end(os.NewSyscallError("read", errno))
+	case n == 0:
+		o.readEnd()
+	default:
+		o.options.OnData(o, o.l.buffer[:n])
+	}
+}
+
+// readEnd deals with the peer's FIN.
+func (o *Outbound) readEnd() {
+	if o.finishing && len(o.out) == 0 {
+		o.end(nil)
+		return
+	}
+	o.eof = true
+	o.Pause() // the end is reported again and again
+	o.options.OnEOF(o)
+}
+
+// end closes, once.
+func (o *Outbound) end(err error) {
+	if o.ended {
+		return
+	}
+	o.ended = true
+	o.deadline.Stop()
+	o.watch.Remove()
+	o.l.k.Close(o.fd)
+	o.options.OnClose(o, err)
+}
