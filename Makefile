@@ -12,18 +12,26 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME  := 10s
 FUZZTOTAL := 600s
 
-.PHONY: help test race fuzz lint install vet format
+# How many schedules "make simulate" plays; "make test" plays 2,000.
+SEEDS := 20000
+
+.PHONY: help test race fuzz simulate lint install vet format
 
 help:
 	@cat <<'END'
-	make test    everything: install what is missing (as root on Debian), vet, gofmt, all tests
-	make race    all tests under the race detector
-	make fuzz    each fuzz target for $(FUZZTIME), $(FUZZTOTAL) in all; FUZZTIME=60s gives it more
-	make lint    gofmt, vet, staticcheck
+	make test      everything: install what is missing (as root on Debian), vet, gofmt, all tests
+	make race      all tests under the race detector
+	make fuzz      each fuzz target for $(FUZZTIME), $(FUZZTOTAL) in all; FUZZTIME=60s gives it more
+	make simulate  $(SEEDS) hostile schedules on a simulated kernel
+	make lint      gofmt, vet, staticcheck
 	END
 
 test: install vet format
 	@go test ./...
+	cd bench && go test ./...
+
+simulate:
+	@go test ./loop -run 'TestSimulation$$' -v -seeds $(SEEDS) -timeout 30m
 
 race:
 	@CGO_ENABLED=1 go test -race ./...

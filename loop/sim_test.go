@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	simSeeds = flag.Uint64("seeds", 2000, "how many schedules TestSimulation plays")
+	simSeeds = flag.Uint64("seeds", 0, "how many schedules TestSimulation plays; 0: 2,000, or 200 under the race detector")
 	simSeed  = flag.Uint64("seed", 0, "the one schedule to play, with its trace")
 )
 
@@ -36,6 +36,12 @@ func TestSimulation(t *testing.T) {
 			t.Fatal(err)
 		}
 		return
+	}
+	if *simSeeds == 0 {
+		*simSeeds = 2000
+		if raceDetector {
+			*simSeeds = 200
+		}
 	}
 	var next atomic.Uint64
 	var total simkernel.Stats
