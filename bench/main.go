@@ -27,6 +27,8 @@ type options struct {
 	span      time.Duration // of one run
 	procs     []string      // values of GOMAXPROCS that testbed is run with
 	also      []string      // NAME=PATH of other servers
+	memory    bool          // measure memory, not processor time
+	conns     int           // that are held for it
 	json      string
 	root      string
 }
@@ -52,6 +54,8 @@ func parseOptions(args []string) (o options, err error) {
 	procs := f.String("gomaxprocs", "2", "`values` of GOMAXPROCS for Go servers, with commas; unset leaves it to Go")
 	seconds := f.Float64("seconds", 3, "`length` of one run")
 	f.IntVar(&o.rounds, "rounds", 7, "`number` of times that each server is run")
+	f.BoolVar(&o.memory, "memory", false, "measure the memory of connections that are held, not processor time; of the others -rounds, -gomaxprocs and -root apply")
+	f.IntVar(&o.conns, "conns", 10_000, "`number` of connections for -memory")
 	f.StringVar(&o.json, "json", "", "`file` for the figures of each run")
 	f.StringVar(&o.root, "root", "..", "`folder` of the module with cmd/testbed")
 	f.Func("also", "`NAME=PATH` of another server that is started as testbed is; may be repeated", func(s string) error {
@@ -64,8 +68,8 @@ func parseOptions(args []string) (o options, err error) {
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
-	if o.rounds < 1 || *seconds <= 0 {
-		return o, fmt.Errorf("-rounds and -seconds must be above 0")
+	if o.rounds < 1 || *seconds <= 0 || o.conns < 1 {
+		return o, fmt.Errorf("-rounds, -seconds and -conns must be above 0")
 	}
 	o.span = time.Duration(*seconds * float64(time.Second))
 	o.procs = strings.Split(*procs, ",")
@@ -99,6 +103,11 @@ func run(o options) error {
 		return err
 	}
 	if err := pinProcess(loadCore); err != nil {
+		return err
+	}
+	if o.memory {
+		text, err := memoryReport(servers[1], o)
+		fmt.Print(text)
 		return err
 	}
 	r := report{

@@ -25,6 +25,7 @@ type server struct {
 	path      string
 	procs     string // GOMAXPROCS; "" or unset for none
 	floor     bool   // takes the floor's arguments
+	args      []string
 	fixedDate bool
 }
 
@@ -73,7 +74,7 @@ func build(folder string, args ...string) error {
 
 // start starts the server on its core and waits until it listens.
 func (s server) start(w workload) (*process, error) {
-	args := []string{"-listen", "127.0.0.1:0"}
+	args := append([]string{"-listen", "127.0.0.1:0"}, s.args...)
 	if s.floor {
 		args = append(args, w.floor...)
 	}

@@ -220,6 +220,26 @@ func TestAcceptSeldomFindsTheQueueEmpty(t *testing.T) {
 	}
 }
 
+func TestAcceptTakesTwiceAsManyWhileTheQueueIsFull(t *testing.T) {
+	s := prepare(t, site, Options{})
+	for range 40 {
+		s.dial()
+	}
+	s.queued(40)
+	var got []int
+	for s.EpollSize() < 41 {
+		mark := s.k.mark()
+		if err := s.turn(); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, s.k.count(mark, onAccept))
+	}
+	if want := []int{1, 2, 4, 8, 16, 10}; !slices.Equal(got, want) { // 9, and one that finds it empty
+		t.Errorf("calls of accept4 by turns: %v, want %v", got, want)
+	}
+	s.run()
+}
+
 func TestConnectionsBeyondTheLimitAreToldSo(t *testing.T) {
 	s := serve(t, site, Options{MaxConns: 40}) // and two more that are told
 	var served []*client
