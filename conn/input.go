@@ -73,8 +73,8 @@ func (m *Machine) readChunked() (status int, more bool) {
 		switch {
 		case bad != nil:
 			return bad.Status, false
-		case m.bodyEnd-m.bodyStart+len(data) > m.env.limits.MaxBody:
-			return 413, false
+		case m.chunked.Left() > int64(m.env.limits.MaxBody-(m.bodyEnd-m.bodyStart)-len(data)):
+			return 413, false // at the size line, before the data comes
 		}
 		m.next += n
 		m.bodyEnd += copy(m.in.b[m.bodyEnd:], data)

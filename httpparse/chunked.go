@@ -66,6 +66,15 @@ func (c *Chunked) Next(b []byte) (data []byte, n int, bad *Error) {
 // follows, for [Fields.Parse].
 func (c *Chunked) Ended() bool { return c.stage == atTrailer }
 
+// Left is how many bytes of data the present chunk has still to bring, as it has
+// declared; 0 between chunks.
+func (c *Chunked) Left() int64 {
+	if c.stage != inData {
+		return 0
+	}
+	return c.left
+}
+
 // frame takes one byte of framing.
 func (c *Chunked) frame(b byte) *Error {
 	if c.framed++; c.framed > freeFraming && c.framed > freeFraming+2*min(c.left, maxFraming) {
