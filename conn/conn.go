@@ -164,5 +164,4 @@ func (m *Machine) endRequest() {
 	c.status = 0
 	c.fields = emptied(c.fields)
 	c.req.end()
-	m.served++
 }

@@ -41,7 +41,6 @@ type Machine struct {
 
 	chunked httpparse.Chunked
 
-	served     uint64
 	turn       int  // requests answered in this turn
 	last       bool // no request is taken after the present one
 	clientLast bool // and the client had said so
@@ -148,9 +147,6 @@ func (m *Machine) WantsRead() bool {
 	}
 	return false
 }
-
-// Served is how many requests the machine has ended, whoever's they were.
-func (m *Machine) Served() uint64 { return m.served }
 
 // Output is what is to be written, until Wrote or anything else is called.
 func (m *Machine) Output() []byte { return m.out.b[m.sent:] }

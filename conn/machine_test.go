@@ -21,9 +21,6 @@ func TestTurnEndsWithItsQuota(t *testing.T) {
 		if again := want < requests; r.m.Again() != again || r.m.WantsRead() == again {
 			t.Errorf("behind %d of %d: again %v, wants to read %v", want, requests, r.m.Again(), r.m.WantsRead())
 		}
-		if got := r.m.Served(); got != uint64(want) {
-			t.Errorf("%d served, want %d", got, want)
-		}
 		r.m.Continue()
 	}
 	r.wrote(len(r.m.Output()))
@@ -153,15 +150,6 @@ func TestFINBeforeAllIsWritten(t *testing.T) {
 		r.write()
 		r.wantOut(row.want)
 		r.wantState(Closed)
-	}
-}
-
-func TestServedCountsRefusalsToo(t *testing.T) {
-	r := newRig(t, Config{}, nil)
-	for want, in := range []string{"", get("/hello"), get("/hello"), "?"} {
-		if r.send(in); r.m.Served() != uint64(want) {
-			t.Errorf("%d served behind %q, want %d", r.m.Served(), in, want)
-		}
 	}
 }
 

@@ -22,7 +22,8 @@ type listener struct {
 	handle conn.Handle
 	file   socketFile // of a Unix socket
 	burst  int        // how many to accept at an event
-	paused *Timer     // not watched, for lack of descriptors, until this one is due
+	paused bool       // not watched, for lack of descriptors
+	retry  *Timer     // when it is watched again all the same
 }
 
 const (
@@ -185,6 +186,7 @@ func (l *Loop) addListener(fd int, file socketFile) error {
 func (l *Loop) accept(ln *listener) {
 	for range ln.burst {
 		if l.conns >= l.mostConns() {
+			l.trouble("connection limit reached, clients wait in the queue", nil)
 			l.pauseListener(ln)
 			return
 		}
@@ -212,8 +214,9 @@ func (l *Loop) acceptOne(ln *listener) (done bool) {
 	case syscall.EAGAIN:
 		return true
 	}
-	l.trouble("accept4", errno)
+	l.trouble("accept4 failed", errno)
 	l.pauseListener(ln)
+	l.retryLater(ln)
 	return true
 }
 
@@ -225,7 +228,7 @@ func (l *Loop) mostConns() int { return l.options.MaxConns + max(1, l.options.Ma
 func (l *Loop) admit(fd int, peer netip.AddrPort) {
 	r, h := l.records.open(fd, isConn)
 	if errno := l.k.Add(fd, readable, data(h)); errno != 0 {
-		l.trouble("epoll_ctl", errno)
+		l.trouble("epoll_ctl failed", errno)
 		r.kind = isFree
 		l.k.Close(fd)
 		return
@@ -244,11 +247,22 @@ func (l *Loop) admit(fd int, peer netip.AddrPort) {
 	}
 }
 
-// pauseListener stops accepting until a connection is closed, or for a moment.
+// pauseListener stops accepting until a connection is closed.
 func (l *Loop) pauseListener(ln *listener) {
-	if ln.paused == nil {
+	if !ln.paused {
+		ln.paused = true
 		l.k.Modify(ln.fd, 0, data(ln.handle))
-		ln.paused = l.After(pause, func() { l.resumeListener(ln) })
+	}
+}
+
+// retryLater accepts again in a moment: what was lacking may be there without a
+// connection's end.
+func (l *Loop) retryLater(ln *listener) {
+	if ln.retry == nil {
+		ln.retry = l.After(pause, func() {
+			ln.retry = nil
+			l.resumeListener(ln)
+		})
 	}
 }
 
@@ -258,31 +272,34 @@ func (l *Loop) resumeListeners() {
 	}
 }
 
+// resumeListener lets in those who wait in the queue: to be served, not to be told
+// that they are too many.
 func (l *Loop) resumeListener(ln *listener) {
-	if ln.paused != nil && l.records.find(ln.handle) != nil {
-		ln.paused.Stop()
-		ln.paused = nil
+	if ln.paused && l.conns < l.options.MaxConns && l.records.find(ln.handle) != nil {
+		ln.paused = false
 		l.k.Modify(ln.fd, kernel.In, data(ln.handle))
 	}
 }
 
 // StopListening closes all listeners, for ever, before the loop waits again.
 // What their queues hold at that time is accepted first, and served. From then
-// on clients are refused. It may be called from any goroutine, and again.
+// on clients are refused. Only where descriptors run out before the queue does,
+// its rest is lost. It may be called from any goroutine, and again.
 func (l *Loop) StopListening() {
 	l.stopping.Store(true)
 	l.Post(func() {
 		for _, ln := range l.listeners {
-			if l.records.find(ln.handle) == nil {
-				continue
-			}
 			for n := 0; n < acceptLast && !l.acceptOne(ln); n++ {
 			}
-			l.records.at(int32(ln.fd)).kind = isFree
-			l.k.Close(ln.fd)
-			ln.file.remove()
-			l.held.Add(-1)
+			l.closeListener(ln)
 		}
 		l.listeners = nil
 	})
+}
+
+func (l *Loop) closeListener(ln *listener) {
+	l.records.at(int32(ln.fd)).kind = isFree
+	l.k.Close(ln.fd)
+	ln.file.remove()
+	l.held.Add(-1)
 }

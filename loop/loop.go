@@ -108,16 +108,15 @@ func (l *Loop) Run() error {
 	l.ran = true
 	defer l.shut()
 	l.tick()
-	for {
-		l.runPosted()
-		if l.held.Load() == 0 && l.door.close(false) {
-			return nil
-		}
+	l.runPosted()
+	for l.held.Load() > 0 || !l.door.close(false) {
 		if err := l.turn(); err != nil {
 			l.door.close(true)
+			l.closeAll()
 			return err
 		}
 	}
+	return nil
 }
 
 // turn waits for events once and deals with what has come.
@@ -127,6 +126,7 @@ func (l *Loop) turn() error {
 		return os.NewSyscallError("epoll_wait", errno)
 	}
 	l.tick()
+	l.runPosted()
 	for i := range n {
 		l.dispatch(&l.events[i])
 	}
@@ -134,6 +134,19 @@ func (l *Loop) turn() error {
 	l.expire()
 	l.runTimers()
 	return nil
+}
+
+// closeAll ends everything, when the epoll set cannot be waited for any more.
+func (l *Loop) closeAll() {
+	for class := range conn.Classes {
+		for fd := l.waiting[class].head; fd != none; fd = l.waiting[class].head {
+			l.close(int(fd), l.records.at(fd), conn.ErrGone)
+		}
+	}
+	for _, ln := range l.listeners {
+		l.closeListener(ln)
+	}
+	l.listeners = nil
 }
 
 // untilNext is how long to wait for events: until the first deadline or timer.
@@ -228,13 +241,14 @@ func (l *Loop) fault(c *conn.Conn, what string, value any) {
 	l.options.Logger.Error(what, append(args, "stack", string(debug.Stack()))...)
 }
 
-// trouble logs what the system refused, at most once a second.
-func (l *Loop) trouble(call string, errno syscall.Errno) {
+// trouble logs what the system refuses, or cannot do any more, at most once a
+// second.
+func (l *Loop) trouble(what string, err error) {
 	if l.now-l.troubled < int64(time.Second) {
 		return
 	}
 	l.troubled = l.now
-	l.options.Logger.Warn("system call failed", "call", call, "error", error(errno))
+	l.options.Logger.Warn(what, "error", err, "held", l.EpollSize())
 }
 
 var errNotListening = errors.New("loop: StopListening has been called")

@@ -82,6 +82,7 @@ func (b *byClass) set(t Timeouts) {
 			b[class] = min(d, longest)
 		}
 	}
+	b[conn.ForFIN] = min(b[conn.ForFIN], lingerInAll)
 }
 
 func (o Options) withDefaults() Options {

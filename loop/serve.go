@@ -74,14 +74,14 @@ func (l *Loop) readLast(fd int, r *record) bool {
 // feed gives bytes to the connection's machine, which it gets if it has none.
 func (l *Loop) feed(fd int, r *record, p []byte) {
 	m := l.machine(fd, r)
-	served := m.Served()
 	m.Feed(p)
 	if r.finSent && l.now-r.began > int64(lingerInAll) {
 		l.close(fd, r, nil)
 		return
 	}
-	// Bytes of a head do not move its deadline, but a head after another is new.
-	active := r.class != conn.ForHead || m.Served() != served
+	// Bytes of a head do not move its deadline. One behind another is a new one,
+	// but then a reply was written, and that does.
+	active := r.class != conn.ForHead
 	if m.ClientDone() && !r.finSent && len(p) < len(l.buffer) && l.finish(fd, r, m) {
 		return
 	}
@@ -176,7 +176,7 @@ func (l *Loop) watch(fd int, r *record, interest uint32) {
 		return
 	}
 	if errno := l.k.Modify(fd, interest, data(conn.Handle{FD: uint32(fd), Generation: r.generation})); errno != 0 {
-		l.trouble("epoll_ctl", errno) // the next event tries again, or a deadline ends it
+		l.trouble("epoll_ctl failed", errno) // the next event tries again, or a deadline ends it
 		return
 	}
 	r.interest = interest

@@ -34,9 +34,11 @@ func note() invocation {
 	// As it was named, not where it is now (os.Executable): when a new version has
 	// been put in its place, that is the one to start.
 	path, err := exec.LookPath(v.args[0])
-	if err != nil && !errors.Is(err, exec.ErrDot) {
-		v.err = errors.Join(v.err, err)
-		return v
+	if err != nil && !errors.Is(err, exec.ErrDot) { // a name that is no path, as systemd may give
+		if path, err = os.Executable(); err != nil {
+			v.err = errors.Join(v.err, err)
+			return v
+		}
 	}
 	v.path, err = filepath.Abs(path)
 	v.err = errors.Join(v.err, err)

@@ -52,8 +52,14 @@ type server struct {
 // start runs testbed on a free port and waits until it listens.
 func start(t *testing.T, args ...string) *server {
 	t.Helper()
+	return startCommand(t, program, append([]string{"-listen", "127.0.0.1:0"}, args...)...)
+}
+
+// startCommand is start for a command that becomes testbed.
+func startCommand(t *testing.T, name string, args ...string) *server {
+	t.Helper()
 	s := &server{ended: make(chan struct{})}
-	cmd := exec.Command(program, append([]string{"-listen", "127.0.0.1:0"}, args...)...)
+	cmd := exec.Command(name, args...)
 	cmd.Stderr = &s.stderr
 	// A pipe of our own: that of StdoutPipe is closed by Wait, before all is read.
 	r, w, err := os.Pipe()
