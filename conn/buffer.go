@@ -10,9 +10,6 @@ type buffer struct {
 	lent *bytebufferpool.ByteBuffer
 }
 
-// maxSpare is how much a buffer that grows is made larger than it need be.
-const maxSpare = 256 << 10
-
 // reserve makes room for n more bytes behind b.b, moving what is there if need
 // be: no view of it may be alive.
 func (b *buffer) reserve(n int, pool *bytebufferpool.Pool) {
@@ -27,7 +24,7 @@ func (b *buffer) reserve(n int, pool *bytebufferpool.Pool) {
 	}
 	lent := pool.Get()
 	if cap(lent.B) < need {
-		lent.B = make([]byte, 0, need+min(need/2, maxSpare))
+		lent.B = make([]byte, 0, need+need/2)
 	}
 	lent.B = append(lent.B[:0], b.b...)
 	b.giveBack(pool)

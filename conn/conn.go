@@ -24,6 +24,7 @@ type Conn struct {
 	fields   []byte // field lines set by the handler
 	status   int
 	open     bool // the handler, or a function of Deferred.Do, may reply
+	inHook   bool // a function of AfterReply runs
 	claimed  bool // it does so in the name of the deferral
 	deferral *deferral
 }
@@ -31,7 +32,7 @@ type Conn struct {
 // Request is what the client asked, valid until the reply is complete. Outside
 // of a request, as in a function of AfterReply, it is an empty one.
 func (c *Conn) Request() *Request {
-	if c.req.raw == nil {
+	if c.inHook || c.req.raw == nil {
 		return &Request{peer: c.who.Peer, clone: true}
 	}
 	return &c.req
@@ -63,7 +64,13 @@ func (c *Conn) AfterReply(f func(c *Conn, err error)) {
 // CloseAfterReply ends the connection behind the reply: its head says so, if it
 // is not yet made, and FIN follows it. Called in a function of AfterReply it
 // ends the connection at once, or behind the request that has begun meanwhile.
-func (c *Conn) CloseAfterReply() { c.m.last = true }
+// It panics outside of both.
+func (c *Conn) CloseAfterReply() {
+	if !c.open && !c.inHook {
+		panic("conn: CloseAfterReply outside of a request")
+	}
+	c.m.last = true
+}
 
 // serve calls the handler for a request that is whole.
 func (m *Machine) serve() {
@@ -112,12 +119,12 @@ func (m *Machine) call(f Handler) {
 // callHook runs a function of AfterReply's. It may not reply.
 func (c *Conn) callHook(h hook, err error) {
 	status := c.status // of the request that the connection is at by now
-	c.status = h.status
+	c.status, c.inHook = h.status, true
 	defer func() {
 		if v := recover(); v != nil {
 			c.m.env.fault(c, "AfterReply function panicked", v)
 		}
-		c.status = status
+		c.status, c.inHook = status, false
 	}()
 	h.f(c, err)
 }

@@ -2,4 +2,4 @@
 
 package conn
 
-func expire(...[]byte) {}
+func poison(...[]byte) {}

@@ -4,7 +4,7 @@ import "catboat/httpparse"
 
 // beginRequest makes ready for the request that starts at m.next.
 func (m *Machine) beginRequest() {
-	m.start = m.next
+	m.start = m.next // and m.next follows when the head is whole
 	m.move(Head)
 }
 
@@ -42,11 +42,12 @@ func (m *Machine) readHead() (more bool) {
 // readBody looks for the body's end; it moves to Ready, or refuses.
 func (m *Machine) readBody() (more bool) {
 	if !m.conn.req.head.Chunked {
-		end := m.bodyStart + int(m.conn.req.head.ContentLength)
-		if end > len(m.in.b) {
+		length := m.conn.req.head.ContentLength
+		if length > int64(len(m.in.b)-m.bodyStart) {
 			return true
 		}
-		m.bodyEnd, m.next = end, end
+		m.bodyEnd = m.bodyStart + int(length)
+		m.next = m.bodyEnd
 		m.move(Ready)
 		return false
 	}
@@ -93,16 +94,32 @@ func (m *Machine) readChunked() (status int, more bool) {
 	return 0, false
 }
 
-// tidyInput is called when the machine waits for the client: bytes that are done
-// with make room.
+// tidyInput is called when the machine waits for the client, at a request's
+// beginning: bytes that are done with make room.
 func (m *Machine) tidyInput() {
-	switch {
-	case m.unread() == 0: // and so not in a head
+	if m.unread() == 0 { // and so not in a head
 		m.dropInput()
-	case m.state == Head && m.start > 0:
-		m.in.b = m.in.b[:copy(m.in.b, m.in.b[m.start:])]
+		return
+	}
+	if m.next > 0 {
+		m.in.b = m.in.b[:copy(m.in.b, m.in.b[m.next:])]
 		m.start, m.next = 0, 0
 	}
+}
+
+// begun reports whether bytes of a request have come that nobody has looked at.
+// The empty line that may stand before one, or half of it, is none yet: old
+// clients send it behind a body, and the connection is idle all the same.
+func (m *Machine) begun() bool {
+	switch b := m.in.b[m.next:]; len(b) {
+	case 0:
+		return false
+	case 1:
+		return b[0] != '\r'
+	case 2:
+		return b[0] != '\r' || b[1] != '\n'
+	}
+	return true
 }
 
 // refuse answers what is not a request the server takes with a generic page, and

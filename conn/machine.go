@@ -106,7 +106,7 @@ func (m *Machine) run() {
 	for {
 		switch m.state {
 		case Fresh, Idle:
-			if m.unread() == 0 || !m.mayTake() {
+			if !m.begun() || !m.mayTake() {
 				m.tidyInput()
 				return
 			}
@@ -134,14 +134,14 @@ func (m *Machine) mayTake() bool { return m.turn < maxTurn && m.pending() <= m.e
 
 // Again reports whether Continue would do something without new input.
 func (m *Machine) Again() bool {
-	return (m.state == Idle || m.state == Fresh) && m.unread() > 0 && m.pending() <= m.env.limits.MaxOutput
+	return (m.state == Idle || m.state == Fresh) && m.begun() && m.pending() <= m.env.limits.MaxOutput
 }
 
 // WantsRead reports whether bytes from the client can be taken.
 func (m *Machine) WantsRead() bool {
 	switch m.state {
 	case Fresh, Idle, Head, Body:
-		return m.pending() <= m.env.limits.MaxOutput && (m.state >= Head || m.unread() == 0)
+		return m.pending() <= m.env.limits.MaxOutput && (m.state >= Head || !m.begun())
 	case Linger:
 		return true
 	}
@@ -174,7 +174,7 @@ func (m *Machine) Wrote(n int) {
 	switch {
 	case m.state == Flush && m.eof:
 		m.move(Closed)
-	case m.state == Flush, m.state == Idle && m.last && m.unread() == 0:
+	case m.state == Flush, m.state == Idle && m.last && !m.begun():
 		m.move(Linger)
 	}
 }
@@ -198,7 +198,7 @@ func (m *Machine) EOF() {
 	case Fresh, Idle:
 		m.leave()
 	case Head, Body:
-		m.giveUp(400)
+		m.refuse(400)
 	case Linger:
 		m.move(Closed)
 	}
@@ -206,23 +206,12 @@ func (m *Machine) EOF() {
 
 // leave ends a connection without a request, behind what is still to be written.
 func (m *Machine) leave() {
+	m.dropInput()
 	if m.pending() > 0 {
 		m.move(Flush)
 	} else {
 		m.move(Closed)
 	}
-}
-
-// giveUp ends a connection whose request will not become whole. The empty line
-// that may stand before a request is none, nor is half of it.
-func (m *Machine) giveUp(status int) {
-	if m.state == Head && !m.conn.req.head.Begun() {
-		m.conn.req.end()
-		m.dropInput()
-		m.leave()
-		return
-	}
-	m.refuse(status)
 }
 
 // Leaving says that the client has sent FIN, perhaps behind bytes not fed yet.
@@ -242,14 +231,16 @@ func (m *Machine) Expire() (reset bool) {
 	}
 	switch m.state {
 	case Head, Body:
-		m.giveUp(408)
+		m.refuse(408)
 	case Pending:
 		if m.conn.deferral.claim() { // else a reply is on its way
 			m.conn.answer(503)
 			m.finish()
 			m.Continue()
 		}
-	case Fresh, Idle, Linger:
+	case Fresh, Idle:
+		m.leave()
+	case Linger:
 		m.move(Closed)
 	}
 	return false

@@ -32,7 +32,7 @@ func (r *Request) begin(raw, body []byte) {
 
 // end makes r an empty request, and what was seen of it invalid.
 func (r *Request) end() {
-	expire(r.raw, r.body, r.tail, r.spare)
+	poison(r.raw, r.body, r.tail, r.spare)
 	r.head.Reset()
 	r.trailer.Reset()
 	r.raw, r.body, r.tail, r.path, r.host = nil, nil, nil, nil, nil

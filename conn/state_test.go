@@ -30,8 +30,8 @@ var moveScripts = []struct {
 	{Head, Flush, "refused", func(r *rig) { r.step = -1; r.send("?") }},
 	{Head, Flush, "deadline", func(r *rig) { r.step = -1; r.send("G"); r.m.Expire() }},
 	{Head, Flush, "FIN", func(r *rig) { r.step = -1; r.send("G"); r.sendFIN() }},
-	{Head, Flush, "FIN behind an empty line, before all is written", func(r *rig) { r.step = -1; r.send(get("/hello") + "\r\n"); r.sendFIN() }},
-	{Head, Closed, "FIN behind an empty line", func(r *rig) { r.send("\r\n"); r.sendFIN() }},
+	{Idle, Flush, "FIN behind an empty line, before all is written", func(r *rig) { r.step = -1; r.send(get("/hello") + "\r\n"); r.sendFIN() }},
+	{Fresh, Closed, "FIN behind an empty line", func(r *rig) { r.send("\r\n"); r.sendFIN() }},
 	{Head, Closed, "reset", func(r *rig) { r.send("G"); r.m.Abandon(errReset) }},
 
 	{Body, Ready, "whole", func(r *rig) {

@@ -74,10 +74,6 @@ func (h *Head) Reset() {
 	h.Fields.list = list
 }
 
-// Begun reports whether a byte of the request line has been seen: before it an
-// empty line may have been skipped.
-func (h *Head) Begun() bool { return h.stage > afterEmptyLine }
-
 // Parse reads a request line and header section from the start of b. It returns
 // the length of the head with its last empty line, or 0 if b holds only a part
 // of it: then call again with the same bytes and more behind them. Whatever

@@ -87,23 +87,3 @@ func TestHeadIsReadyAgainAfterReset(t *testing.T) {
 		}
 	}
 }
-
-func TestBegunWithTheFirstByteOfTheRequestLine(t *testing.T) {
-	for in, want := range map[string]bool{
-		"":                   false,
-		"\r":                 false,
-		"\r\n":               false,
-		"\r\nG":              true,
-		"G":                  true,
-		"GET / HT":           true,
-		"GET / HTTP/1.1\r\n": true,
-	} {
-		var h Head
-		if n, bad := h.Parse([]byte(in), defaultLimits); n > 0 || bad != nil {
-			t.Fatalf("%q: got %d, %v", in, n, bad)
-		}
-		if got := h.Begun(); got != want {
-			t.Errorf("%q: got %v", in, got)
-		}
-	}
-}

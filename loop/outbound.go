@@ -23,7 +23,7 @@ var (
 // OutboundOptions is what an outbound connection does with what comes. Its
 // functions are called on the loop. A field that is zero means the default.
 type OutboundOptions struct {
-	Timeout   time.Duration // to connect; default 10 s
+	Timeout   time.Duration // to connect; default 10 s, negative: for ever. Afterwards there is no deadline: use After
 	MaxOutput int           // bytes that may wait to be written; default 256 KiB
 
 	// OnConnect is called when the connection stands. What is written before
@@ -86,7 +86,9 @@ func (l *Loop) Connect(network, address string, o OutboundOptions) (*Outbound, e
 		unix.Close(fd)
 		return fail(err)
 	}
-	out.deadline = l.After(out.options.Timeout, func() { out.end(ErrTimeout) })
+	if out.options.Timeout > 0 {
+		out.deadline = l.After(out.options.Timeout, func() { out.end(ErrTimeout) })
+	}
 	return out, nil
 }
 
@@ -134,9 +136,10 @@ func outboundAddr(network, address string) (family int, sa unix.Sockaddr, err er
 	return 0, nil, net.UnknownNetworkError(network)
 }
 
-// Write queues a copy of p and returns its length, or ErrFull if more would wait
-// than may, or
-// net.ErrClosed if the connection has ended, or CloseWrite was called.
+// Write queues a copy of p and returns its length. The error is ErrFull if more
+// would wait than MaxOutput, and net.ErrClosed if CloseWrite was called or the
+// connection has ended, which a write may find out: OnClose is called within it
+// then. Nothing is queued with an error.
 func (o *Outbound) Write(p []byte) (int, error) {
 	switch {
 	case o.ended || o.finishing:
@@ -147,7 +150,9 @@ func (o *Outbound) Write(p []byte) (int, error) {
 	waited := len(o.out) > 0
 	o.out = append(o.out, p...)
 	if o.connected && !waited {
-		o.flush()
+		if o.flush(); o.ended { // OnClose has been told why
+			return 0, net.ErrClosed
+		}
 	}
 	return len(p), nil
 }
@@ -206,27 +211,44 @@ func (o *Outbound) ready(e Events) {
 			o.options.OnRoom(o)
 		}
 	}
-	if !o.ended && (e&Readable != 0 && !o.paused || e&Ended != 0) {
+	switch {
+	case o.ended:
+	case e&Ended != 0 && o.eof: // nothing comes any more, and nothing gets out
+		o.end(o.socketError("read"))
+	case o.paused && e&Ended != 0:
+		o.watch.suspend() // or it would be reported again and again
+	case !o.paused && e&(Readable|Ended) != 0:
 		o.read()
 	}
 }
 
 // establish looks how connecting went.
 func (o *Outbound) establish() bool {
-	code, err := unix.GetsockoptInt(o.fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err == nil && code != 0 {
-		err = syscall.Errno(code)
-	}
-	if err != nil {
-		o.end(os.NewSyscallError("connect", err))
+	if err := o.socketError("connect"); err != nil {
+		o.end(err)
 		return false
 	}
 	o.connected = true
-	o.deadline.Stop()
+	o.stopDeadline()
 	if o.options.OnConnect(o); !o.ended {
 		o.flush()
 	}
 	return !o.ended
+}
+
+func (o *Outbound) stopDeadline() {
+	if o.deadline != nil {
+		o.deadline.Stop()
+	}
+}
+
+// socketError is the error that the socket has noted, if any.
+func (o *Outbound) socketError(call string) error {
+	code, err := unix.GetsockoptInt(o.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && code != 0 {
+		err = syscall.Errno(code)
+	}
+	return os.NewSyscallError(call, err)
 }
 
 // flush writes what the socket takes.
@@ -282,7 +304,7 @@ func (o *Outbound) end(err error) {
 		return
 	}
 	o.ended = true
-	o.deadline.Stop()
+	o.stopDeadline()
 	o.watch.Remove()
 	o.l.k.Close(o.fd)
 	o.options.OnClose(o, err)

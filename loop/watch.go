@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"catboat/conn"
 	"catboat/internal/kernel"
 )
@@ -23,11 +25,13 @@ const (
 // Watch is a descriptor of the program's own in the loop's epoll set. Its
 // methods are for the loop's goroutine.
 type Watch struct {
-	l      *Loop
-	name   string
-	fd     int
-	handle conn.Handle
-	f      func(ready Events)
+	l         *Loop
+	name      string
+	fd        int
+	handle    conn.Handle
+	events    Events
+	suspended bool // not in the epoll set, though it holds Run
+	f         func(ready Events)
 }
 
 // Add has the loop watch a descriptor of the program's own: f is called on the
@@ -40,6 +44,9 @@ func (l *Loop) Add(name string, fd int, e Events, f func(ready Events)) (*Watch,
 	if l.door.isClosed() {
 		return nil, fmt.Errorf("loop: adding %s: %w", name, ErrStopped)
 	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil { // before its number means anything
+		return nil, fmt.Errorf("loop: adding %s: descriptor %d: %w", name, fd, os.NewSyscallError("fcntl", err))
+	}
 	if l.records.isOpen(fd) {
 		return nil, fmt.Errorf("loop: adding %s: descriptor %d is watched already", name, fd)
 	}
@@ -48,7 +55,7 @@ func (l *Loop) Add(name string, fd int, e Events, f func(ready Events)) (*Watch,
 		r.kind = isFree
 		return nil, fmt.Errorf("loop: adding %s: %w", name, os.NewSyscallError("epoll_ctl", errno))
 	}
-	w := &Watch{l: l, name: name, fd: fd, handle: h, f: f}
+	w := &Watch{l: l, name: name, fd: fd, handle: h, events: e, f: f}
 	l.watches[fd] = w
 	l.held.Add(1)
 	return w, nil
@@ -62,10 +69,26 @@ func (w *Watch) Set(e Events) error {
 	if w.l.records.find(w.handle) == nil {
 		return fmt.Errorf("loop: %s has been removed", w.name)
 	}
-	if errno := w.l.k.Modify(w.fd, e.bits(), data(w.handle)); errno != 0 {
+	if e == w.events && !w.suspended {
+		return nil
+	}
+	control := w.l.k.Modify
+	if w.suspended {
+		control = w.l.k.Add
+	}
+	if errno := control(w.fd, e.bits(), data(w.handle)); errno != 0 {
 		return fmt.Errorf("loop: watching %s: %w", w.name, os.NewSyscallError("epoll_ctl", errno))
 	}
+	w.events, w.suspended = e, false
 	return nil
+}
+
+// suspend has not even Ended reported until the next Set.
+func (w *Watch) suspend() {
+	if !w.suspended {
+		w.l.k.Delete(w.fd)
+		w.suspended = true
+	}
 }
 
 // Remove ends the watching. The descriptor stays open. It may be called again.
@@ -74,7 +97,7 @@ func (w *Watch) Remove() {
 	if r == nil {
 		return
 	}
-	w.l.k.Delete(w.fd)
+	w.suspend()
 	r.kind = isFree
 	delete(w.l.watches, w.fd)
 	w.l.held.Add(-1)

@@ -68,7 +68,8 @@ func serve(addr string) (again bool, err error) {
 	}, syscall.SIGUSR1, syscall.SIGUSR2)
 
 	fmt.Printf("listening on %s, pid %d: USR1 stops, USR2 restarts\n", bound, os.Getpid())
-	return again, l.Run()
+	err = l.Run() // again is known when it has returned
+	return again, err
 }
 
 // goodbye answers everybody who asks while the server is stopping.

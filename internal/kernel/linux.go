@@ -170,7 +170,8 @@ func milliseconds(d time.Duration) int {
 
 // Wake is documented at [Kernel].
 func (k *Linux) Wake() {
-	one := [8]byte{1} // a counter of 64 bits in host order: any value but 0 will do
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
 	unix.Write(k.event, one[:])
 }
 
