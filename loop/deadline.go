@@ -76,29 +76,51 @@ func (l *Loop) expire() {
 	}
 }
 
-// expired deals with one. It leaves the connection closed, or placed anew.
+// expired deals with one. It leaves the connection closed, placed anew, or a step
+// nearer to that.
 func (l *Loop) expired(fd int, r *record) {
 	switch {
-	case r.class == conn.ForWrite && l.progressed(fd, r):
-		l.place(fd, r, r.class)
+	case r.class == conn.ForWrite:
+		l.expiredOutput(fd, r)
+	case l.readLast(fd, r): // what arrived in time counts, however late the loop is
+	case r.class == conn.ForFIN && l.unacked(fd) > finUnacked:
+		// The client is silent, and has not got all of its last reply. That it may
+		// take as long as any other output.
+		r.unacked = l.unacked(fd)
+		l.place(fd, r, conn.ForWrite)
 	case r.slot != none:
 		m := l.machines.at(r.slot)
-		if m.Expire() {
-			l.reset(fd, r)
-			return
-		}
-		l.settle(fd, r, m, true)
-	case !l.readLast(fd, r):
+		m.Expire()
+		l.settle(fd, r, m, active)
+	default:
 		l.close(fd, r, conn.ErrGone)
 	}
 }
 
-// progressed reports whether the client has taken anything since the output
-// came to a stop. The kernel's buffer is large: it may be read all the while
-// without room for more coming up.
-func (l *Loop) progressed(fd int, r *record) bool {
+// expiredOutput deals with a connection whose output has not moved. The kernel's
+// buffer is large: it may be read all the while without room for more coming up.
+func (l *Loop) expiredOutput(fd int, r *record) {
+	n := l.unacked(fd)
+	switch {
+	case n <= finUnacked && r.finSent:
+		l.close(fd, r, nil)
+	case n < r.unacked:
+		r.unacked = n
+		l.place(fd, r, conn.ForWrite)
+	default:
+		l.reset(fd, r)
+	}
+}
+
+// finUnacked is what a FIN counts among the unacknowledged bytes.
+const finUnacked = 1
+
+// unacked is how many bytes the client has yet to acknowledge; many if that cannot
+// be known.
+func (l *Loop) unacked(fd int) int32 {
 	n, errno := l.k.Unacked(fd)
-	before := r.unacked
-	r.unacked = int32(n)
-	return errno == 0 && r.unacked < before
+	if errno != 0 {
+		return math.MaxInt32
+	}
+	return int32(min(n, math.MaxInt32))
 }

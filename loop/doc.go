@@ -14,7 +14,8 @@
 //
 // One goroutine runs the loop. Handlers, timers, functions given to Post and
 // OnSignal all run on it, one after the other, so they need no locks among
-// themselves, and none may wait. From other goroutines these may be called:
+// themselves, and none may wait. A handler's panic costs its client a 500; that of
+// any other function unwinds Run and is the program's. From other goroutines these may be called:
 // Post, StopListening, SetHandler, SetTimeouts and EpollSize.
 //
 // The package needs Linux.

@@ -44,7 +44,7 @@ func (l *Loop) postTo(h conn.Handle, f func(*conn.Machine)) error {
 		if r := l.records.find(h); r != nil && r.slot != none {
 			m := l.machines.at(r.slot)
 			f(m)
-			l.settle(int(h.FD), r, m, true)
+			l.settle(int(h.FD), r, m, passive) // a reply moves the deadline, other talk does not
 		}
 	})
 }

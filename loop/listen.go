@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -30,6 +31,7 @@ const (
 	maxBurst   = 64
 	acceptLast = 1 << 16 // at most this many when listening stops
 	pause      = 100 * time.Millisecond
+	lastCall   = 10 * time.Second // for a queue that cannot be accepted when listening stops
 )
 
 // Listen opens a listener and has the loop accept from it. The network is "tcp4",
@@ -190,7 +192,7 @@ func (l *Loop) accept(ln *listener) {
 			l.pauseListener(ln)
 			return
 		}
-		if done := l.acceptOne(ln); done {
+		if l.acceptOne(ln) != accepted {
 			ln.burst = 1
 			return
 		}
@@ -198,26 +200,34 @@ func (l *Loop) accept(ln *listener) {
 	ln.burst = min(2*ln.burst, maxBurst)
 }
 
-// acceptOne reports whether no more can be accepted now. No error of accept(2)
-// is fatal. Some are of the connection that was to be; after others, such as
+// outcome is what came of accepting once.
+type outcome int
+
+const (
+	accepted outcome = iota // or failed for a reason of that one connection's
+	empty                   // there is nobody in the queue
+	paused                  // the queue is as full as before
+)
+
+// acceptOne takes one connection. No error of accept(2) is fatal. Some are of the connection that was to be; after others, such as
 // too many descriptors, the queue is as full as before, and the listener has to
 // pause or the loop would spin.
-func (l *Loop) acceptOne(ln *listener) (done bool) {
+func (l *Loop) acceptOne(ln *listener) outcome {
 	fd, peer, errno := l.k.Accept(ln.fd)
 	switch errno {
 	case 0:
 		l.admit(fd, peer)
-		return false
+		return accepted
 	case syscall.EINTR, syscall.ECONNABORTED, syscall.EPROTO, syscall.ENOPROTOOPT,
 		syscall.ENETDOWN, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENONET:
-		return false
+		return accepted
 	case syscall.EAGAIN:
-		return true
+		return empty
 	}
 	l.trouble("accept4 failed", errno)
 	l.pauseListener(ln)
 	l.retryLater(ln)
-	return true
+	return paused
 }
 
 // mostConns is how many connections there are at most: those that are served,
@@ -267,15 +277,19 @@ func (l *Loop) retryLater(ln *listener) {
 }
 
 func (l *Loop) resumeListeners() {
-	for _, ln := range l.listeners {
-		l.resumeListener(ln)
+	for i := len(l.listeners) - 1; i >= 0; i-- { // the last ones first: one may close
+		l.resumeListener(l.listeners[i])
 	}
 }
 
 // resumeListener lets in those who wait in the queue: to be served, not to be told
 // that they are too many.
 func (l *Loop) resumeListener(ln *listener) {
-	if ln.paused && l.conns < l.options.MaxConns && l.records.find(ln.handle) != nil {
+	switch {
+	case !ln.paused || l.records.find(ln.handle) == nil:
+	case l.stopping.Load():
+		l.acceptRest(ln)
+	case l.conns < l.options.MaxConns:
 		ln.paused = false
 		l.k.Modify(ln.fd, kernel.In, data(ln.handle))
 	}
@@ -283,21 +297,47 @@ func (l *Loop) resumeListener(ln *listener) {
 
 // StopListening closes all listeners, for ever, before the loop waits again.
 // What their queues hold at that time is accepted first, and served. From then
-// on clients are refused. Only where descriptors run out before the queue does,
-// its rest is lost. It may be called from any goroutine, and again.
+// on clients are refused. Where descriptors run out before the queue does, the
+// listener stays until some are given back, for 10 s at most. It may be called from any goroutine, and again.
 func (l *Loop) StopListening() {
 	l.stopping.Store(true)
 	l.Post(func() {
-		for _, ln := range l.listeners {
-			for n := 0; n < acceptLast && !l.acceptOne(ln); n++ {
-			}
-			l.closeListener(ln)
+		for _, ln := range slices.Clone(l.listeners) {
+			l.acceptRest(ln)
 		}
-		l.listeners = nil
+		l.After(lastCall, func() {
+			for _, ln := range slices.Clone(l.listeners) {
+				l.closeListener(ln)
+			}
+		})
 	})
 }
 
+// acceptRest takes what is in the queue and closes the listener. For want of
+// descriptors that may have to wait until some are given back.
+func (l *Loop) acceptRest(ln *listener) {
+	ln.paused = false // or the end of a connection meanwhile would begin this again
+	for range acceptLast {
+		switch l.acceptOne(ln) {
+		case paused:
+			return // resumeListener goes on
+		case empty:
+			l.closeListener(ln)
+			return
+		}
+	}
+	l.closeListener(ln)
+}
+
 func (l *Loop) closeListener(ln *listener) {
+	i := slices.Index(l.listeners, ln)
+	if i < 0 {
+		return
+	}
+	l.listeners = slices.Delete(l.listeners, i, i+1)
+	for i, ln := range l.listeners {
+		l.records.at(int32(ln.fd)).slot = int32(i)
+	}
 	l.records.at(int32(ln.fd)).kind = isFree
 	l.k.Close(ln.fd)
 	ln.file.remove()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -37,7 +38,7 @@ type Loop struct {
 	listeners  []*listener
 	watches    map[int]*Watch // by descriptor
 	conns      int            // accepted and not yet closed
-	held       atomic.Int64   // listeners and conns
+	held       atomic.Int64   // listeners, conns and watches
 	lastID     uint64
 	stopping   atomic.Bool // StopListening has been called
 
@@ -57,9 +58,12 @@ const (
 	readBuffer = 64 << 10
 )
 
-// New makes a loop. A nil handler answers 503 until SetHandler. An error is the
-// system's: no descriptors left.
+// New makes a loop. A nil handler answers 503 until SetHandler. An error says that
+// Options.Server cannot stand in a field, or is the system's: no descriptors left.
 func New(h conn.Handler, o Options) (*Loop, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	k, err := kernel.NewLinux()
 	if err != nil {
 		return nil, err
@@ -106,13 +110,18 @@ func (l *Loop) Run() error {
 		return ErrStopped
 	}
 	l.ran = true
-	defer l.shut()
+	defer func() { // also when a function of the program's panics
+		l.door.close(true)
+		l.shut()
+	}()
 	l.tick()
 	l.runPosted()
 	for l.held.Load() > 0 || !l.door.close(false) {
 		if err := l.turn(); err != nil {
-			l.door.close(true)
-			l.closeAll()
+			l.cutConns()
+			for _, ln := range slices.Clone(l.listeners) {
+				l.closeListener(ln)
+			}
 			return err
 		}
 	}
@@ -136,17 +145,18 @@ func (l *Loop) turn() error {
 	return nil
 }
 
-// closeAll ends everything, when the epoll set cannot be waited for any more.
-func (l *Loop) closeAll() {
+// Cut resets every connection, whatever it is at, before the loop waits again: a
+// last word when a stop has taken too long. Replies that are not out yet are lost;
+// their AfterReply functions get ErrGone, as do deferrals. Listeners, and
+// descriptors of Add and Connect, stay. It may be called from any goroutine.
+func (l *Loop) Cut() { l.Post(l.cutConns) }
+
+func (l *Loop) cutConns() {
 	for class := range conn.Classes {
 		for fd := l.waiting[class].head; fd != none; fd = l.waiting[class].head {
-			l.close(int(fd), l.records.at(fd), conn.ErrGone)
+			l.reset(int(fd), l.records.at(fd))
 		}
 	}
-	for _, ln := range l.listeners {
-		l.closeListener(ln)
-	}
-	l.listeners = nil
 }
 
 // untilNext is how long to wait for events: until the first deadline or timer.
@@ -210,11 +220,14 @@ func (l *Loop) continueTurns() {
 	run := l.again
 	l.again, l.againSpare = l.againSpare[:0], run
 	for _, h := range run {
-		if r := l.records.find(h); r != nil && r.slot != none {
+		r := l.records.find(h)
+		if r == nil {
+			continue
+		}
+		if r.again = false; r.slot != none {
 			m := l.machines.at(r.slot)
-			r.again = false
 			m.Continue()
-			l.settle(int(h.FD), r, m, true)
+			l.settle(int(h.FD), r, m, active)
 		}
 	}
 }

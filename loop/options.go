@@ -3,8 +3,10 @@
 package loop
 
 import (
+	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"math"
 	"time"
 
@@ -98,10 +100,22 @@ func (o Options) withDefaults() Options {
 	if o.MaxConns <= 0 {
 		o.MaxConns = descriptorLimit() * 9 / 10
 	}
+	o.MaxConns = min(o.MaxConns, 1<<24)
+	o.Pages = maps.Clone(o.Pages)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
 	return o
+}
+
+// check refuses what would make every reply malformed.
+func (o Options) check() error {
+	for i := range len(o.Server) {
+		if c := o.Server[i]; c < ' ' || c == 0x7f {
+			return fmt.Errorf("loop: control character in Options.Server %q", o.Server)
+		}
+	}
+	return nil
 }
 
 // descriptorLimit is RLIMIT_NOFILE, which Go has raised to its hard limit.

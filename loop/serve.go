@@ -16,13 +16,16 @@ const (
 
 // serve deals with an event on a connection.
 func (l *Loop) serve(fd int, r *record, events uint32) {
-	if events&(kernel.Hup|kernel.Err) != 0 && !r.finSent {
+	// HUP alone is of a Unix socket whose client has closed: what it sent before is
+	// read, as long as somebody wants it.
+	wanted := r.slot == none || l.machines.at(r.slot).WantsRead()
+	if events&kernel.Err != 0 && !r.finSent || events&kernel.Hup != 0 && !wanted {
 		l.close(fd, r, conn.ErrGone)
 		return
 	}
 	if events&writable != 0 && r.slot != none {
 		r.blocked = false
-		if !l.settle(fd, r, l.machines.at(r.slot), false) {
+		if !l.settle(fd, r, l.machines.at(r.slot), passive) {
 			return
 		}
 	}
@@ -57,9 +60,12 @@ func (l *Loop) read(fd int, r *record) {
 	}
 }
 
-// readLast reads before an idle connection is closed: what has arrived is
-// answered. It reports whether there was something.
+// readLast reads before a deadline ends a connection that waits for bytes: what
+// has arrived is answered. It reports whether there was something.
 func (l *Loop) readLast(fd int, r *record) bool {
+	if r.slot != none && !l.machines.at(r.slot).WantsRead() {
+		return false
+	}
 	n, errno := l.k.Read(fd, l.buffer)
 	for errno == syscall.EINTR {
 		n, errno = l.k.Read(fd, l.buffer)
@@ -81,11 +87,11 @@ func (l *Loop) feed(fd int, r *record, p []byte) {
 	}
 	// Bytes of a head do not move its deadline. One behind another is a new one,
 	// but then a reply was written, and that does.
-	active := r.class != conn.ForHead
+	moves := activity(r.class != conn.ForHead)
 	if m.ClientDone() && !r.finSent && len(p) < len(l.buffer) && l.finish(fd, r, m) {
 		return
 	}
-	l.settle(fd, r, m, active)
+	l.settle(fd, r, m, moves)
 }
 
 // finish writes the last reply to a client that has announced its last request
@@ -107,7 +113,7 @@ func (l *Loop) readEnd(fd int, r *record) {
 	}
 	m := l.machines.at(r.slot)
 	m.EOF()
-	l.settle(fd, r, m, true)
+	l.settle(fd, r, m, active)
 }
 
 // machine is that of the connection; one is lent to it if it has none.
@@ -125,11 +131,19 @@ func (l *Loop) machine(fd int, r *record) *conn.Machine {
 	return m
 }
 
+// activity is whether something has happened that moves a connection's deadline
+// even if its class stays.
+type activity bool
+
+const (
+	active  activity = true
+	passive activity = false
+)
+
 // settle follows anything that has happened to a connection's machine: it
-// writes, closes, or watches and sets the deadline for what comes next. With
-// active, something has happened that moves the deadline. It reports whether
-// the connection is still there.
-func (l *Loop) settle(fd int, r *record, m *conn.Machine, active bool) bool {
+// writes, closes, or watches and sets the deadline for what comes next. It
+// reports whether the connection is still there.
+func (l *Loop) settle(fd int, r *record, m *conn.Machine, a activity) bool {
 	wrote := l.flush(fd, r, m)
 	if m.State() == conn.Linger && !r.finSent {
 		r.finSent = true
@@ -140,7 +154,7 @@ func (l *Loop) settle(fd int, r *record, m *conn.Machine, active bool) bool {
 		return false
 	}
 	class := m.Class()
-	if class != r.class || class != conn.ForWrite && active || wrote {
+	if class != r.class || wrote || a == active && class != conn.ForWrite {
 		l.place(fd, r, class)
 	}
 	if m.Resting() {
@@ -197,8 +211,7 @@ func (l *Loop) flush(fd int, r *record, m *conn.Machine) (wrote bool) {
 		}
 		if n < len(out) {
 			r.blocked = true
-			unacked, _ := l.k.Unacked(fd)
-			r.unacked = int32(unacked)
+			r.unacked = l.unacked(fd)
 		}
 		m.Wrote(n)
 		wrote = wrote || n > 0

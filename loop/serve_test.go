@@ -505,7 +505,7 @@ func TestStaleEventsAreDropped(t *testing.T) {
 		turn()
 	}
 	fd := s.k.calls(0, onAdd)[1].fd
-	stale := kernel.Event{Events: kernel.Hup, Fd: int32(fd), Pad: int32(s.records.at(int32(fd)).generation)}
+	stale := kernel.Event{Events: kernel.Hup | kernel.Err, Fd: int32(fd), Pad: int32(s.records.at(int32(fd)).generation)}
 	b := s.dial()
 	played := false
 	s.k.batch = func(real []kernel.Event) []kernel.Event {

@@ -116,7 +116,7 @@ func (k *Kernel) report(events []kernel.Event) (n int) {
 	if n < len(events) && len(k.gone) > 0 && k.chance(k.faults.Ghost) {
 		k.stats.Ghosts++
 		k.Log("epoll_wait: a descriptor that is closed is HUP")
-		events[n] = event(kernel.In|kernel.RDHup|kernel.Hup, k.gone[k.rng.IntN(len(k.gone))])
+		events[n] = event(kernel.In|kernel.RDHup|kernel.Hup|kernel.Err, k.gone[k.rng.IntN(len(k.gone))])
 		n++
 	}
 	if n > 1 && k.chance(100) {
