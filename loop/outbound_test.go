@@ -206,3 +206,43 @@ func TestConnectingHasADeadline(t *testing.T) {
 	}
 	s.on(first.Close)
 }
+
+// A peer that closes its side and then resets ends the connection; nothing is
+// reported for ever.
+func TestOutboundIsResetAfterFIN(t *testing.T) {
+	s := serve(t, site, Options{})
+	ln, accepted := peer(t, "tcp", "127.0.0.1:0")
+	eof := make(chan struct{}, 100)
+	out := s.connect("tcp", ln.Addr().String(), OutboundOptions{OnEOF: func(*Outbound) { eof <- struct{}{} }})
+	c := within(t, "the connection", accepted).(*net.TCPConn)
+	c.CloseWrite()
+	within(t, "the peer's FIN", eof)
+	c.SetLinger(0)
+	c.Close()
+	if err := within(t, "the end", out.closed); !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("ended with %v", err)
+	}
+	if len(eof) > 0 {
+		t.Errorf("OnEOF was called %d times more", len(eof))
+	}
+}
+
+func TestPausedOutboundStaysPausedAtItsEnd(t *testing.T) {
+	s := serve(t, site, Options{})
+	ln, accepted := peer(t, "tcp", "127.0.0.1:0")
+	out := s.connect("tcp", ln.Addr().String(), OutboundOptions{OnConnect: func(o *Outbound) { o.Pause(); o.CloseWrite() }})
+	c := within(t, "the connection", accepted)
+	c.Write([]byte("all there is"))
+	c.Close()
+	s.until("both FINs", func() bool { return out.Outbound != nil && out.watch.suspended })
+	if len(out.data) > 0 || len(out.closed) > 0 {
+		t.Error("something came while paused")
+	}
+	s.on(out.Resume)
+	if p := within(t, "the data", out.data); string(p) != "all there is" {
+		t.Errorf("got %q", p)
+	}
+	if err := within(t, "the end", out.closed); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+}

@@ -83,14 +83,15 @@ type world struct {
 	clients []*simClient
 	log     func(format string, args ...any)
 
-	stopped  bool // the server has been told to stop
-	goodbye  bool // and to answer 503
-	hooks    map[int]int
-	asked    int // handler calls that registered a hook
-	done     []<-chan struct{}
-	requests map[int]*simRequest
-	blamed   []string
-	turns    int
+	stopped   bool // the server has been told to stop
+	goodbye   bool // and to answer 503
+	stoppedAt time.Duration
+	hooks     map[int]int
+	asked     int // handler calls that registered a hook
+	done      []<-chan struct{}
+	requests  map[int]*simRequest
+	blamed    []string
+	turns     int
 }
 
 // maxTurns is far more than any schedule needs.
@@ -159,7 +160,7 @@ func newWorld(seed uint64, trace io.Writer) *world {
 // stop is what an operator does, perhaps while requests are on their way.
 func (w *world) stop() {
 	w.log("the server is told to stop")
-	w.stopped = true
+	w.stopped, w.stoppedAt = true, w.k.Elapsed()
 	w.l.StopListening()
 	if w.k.Rand().IntN(2) == 0 {
 		w.goodbye = true

@@ -102,10 +102,15 @@ func TestADescriptorThatCannotBeWatchedIsRefused(t *testing.T) {
 		}{
 			{"a file", int(file.Fd()), syscall.EPERM.Error()},
 			{"none", 1 << 20, syscall.EBADF.Error()},
+			{"a huge one", 1 << 30, syscall.EBADF.Error()},
+			{"a negative one", -1, syscall.EBADF.Error()},
 		} {
 			if _, err := s.Add(row.name, row.fd, Readable, nil); err == nil || !strings.Contains(err.Error(), row.says) || !strings.Contains(err.Error(), row.name) {
 				t.Errorf("%s: %v, want %q", row.name, err, row.says)
 			}
+		}
+		if n := len(s.records); n > 10 {
+			t.Errorf("the records take %d pages", n)
 		}
 		watch, err := s.Add("first", r, Readable, func(Events) {})
 		if err != nil {
