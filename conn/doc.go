@@ -12,5 +12,5 @@
 // machine: what it says becomes data in the output queue.
 //
 // The states and their moves stand in state.go; Machine.run is the one function
-// that switches on them.
+// that follows input through them.
 package conn

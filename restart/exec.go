@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -53,9 +54,11 @@ func note() invocation {
 // Exec returns only if that fails, with an error that says what was to be
 // started and why it was not; then the process goes on as it was, in its
 // present directory. Descriptors that are close-on-exec, as all of Go's and of
-// the loop's are, do not come along. A signal that comes between the exec and
-// the new program's OnSignal does what it does by default, which for USR1 and
-// USR2 is to end the process.
+// the loop's are, do not come along.
+//
+// SIGUSR1 and SIGUSR2 are ignored from the call on, also if it fails, and by the
+// new program until its Go runtime has started: neither is deadly on the way,
+// but one that comes then is lost. Other signals keep what they do.
 func Exec() error { return first.exec(syscall.Exec) }
 
 func (v invocation) exec(execve func(path string, args, environment []string) error) error {
@@ -69,6 +72,7 @@ func (v invocation) exec(execve func(path string, args, environment []string) er
 	if err := os.Chdir(v.dir); err != nil {
 		return fmt.Errorf("restart: %w", err)
 	}
+	signal.Ignore(syscall.SIGUSR1, syscall.SIGUSR2) // what is ignored stays so over execve(2)
 	err = execve(v.path, v.args, v.environment)
 	return errors.Join(fmt.Errorf("restart: exec %s: %w", v.path, err), os.Chdir(present))
 }

@@ -64,6 +64,7 @@ func serve(addr string) (again bool, err error) {
 		l.StopListening()
 		l.SetHandler(goodbye)
 		l.SetTimeouts(loop.Timeouts{Head: 2 * time.Second, Idle: 2 * time.Second, Linger: time.Second})
+		l.After(30*time.Second, l.Cut) // who trickles on does not hold the stop for ever
 		slog.Info("stopping", "signal", s, "left", l.EpollSize())
 	}, syscall.SIGUSR1, syscall.SIGUSR2)
 
