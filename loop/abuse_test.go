@@ -203,3 +203,25 @@ func TestAPanicShutsTheDoor(t *testing.T) {
 		}
 	}
 }
+
+// A client that sends on without reading its last reply gets no more than the
+// 10 s in all, whatever its deadlines turn to in between.
+func TestLingerIsBoundedInAllForWhoSendsAndDoesNotRead(t *testing.T) {
+	s := serve(t, func(c *conn.Conn) {
+		c.CloseAfterReply()
+		c.Reply(200, "", big[:1<<20])
+	}, Options{})
+	c := s.dialNarrow()
+	c.send(get("/"))
+	s.until("the reply to be in the kernel", func() bool { return s.Held().Linger == 1 })
+	left := func() Held { h := s.Held(); h.Listeners = 0; return h }
+	for range 3 { // 9 s: silent for long enough to be looked at, then a byte
+		s.pass(3 * time.Second)
+		s.until("its output to be waited for", func() bool { return left() == Held{Write: 1} })
+		c.send("x")
+		s.until("the byte to be read", func() bool { return left() == Held{Linger: 1} })
+	}
+	s.pass(3 * time.Second)
+	c.send("x")
+	s.until("the end", func() bool { return left() == Held{} })
+}

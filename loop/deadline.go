@@ -21,9 +21,6 @@ func (l *Loop) place(fd int, r *record, class conn.Class) {
 	if r.prev != none || r.next != none || l.waiting[r.class].head == int32(fd) {
 		l.unplace(fd, r)
 	}
-	if class != r.class {
-		r.began = l.now
-	}
 	r.class = class
 	r.since = l.now
 	w := &l.waiting[class]

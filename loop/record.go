@@ -27,7 +27,7 @@ const (
 type record struct {
 	id         uint64
 	since      int64 // of its last activity, what its deadline counts from
-	began      int64 // when it came into its class
+	finSince   int64 // when FIN was sent
 	generation uint32
 	prev, next int32 // in the list of its class
 	slot       int32 // of its Machine, or none; of a listener

@@ -81,7 +81,7 @@ func (l *Loop) readLast(fd int, r *record) bool {
 func (l *Loop) feed(fd int, r *record, p []byte) {
 	m := l.machine(fd, r)
 	m.Feed(p)
-	if r.finSent && l.now-r.began > int64(lingerInAll) {
+	if r.finSent && l.now-r.finSince > int64(lingerInAll) {
 		l.close(fd, r, nil)
 		return
 	}
@@ -96,7 +96,7 @@ func (l *Loop) feed(fd int, r *record, p []byte) {
 
 // finish writes the last reply to a client that has announced its last request
 // and closes at once: nothing is left unread that could turn the FIN into a
-// reset. It reports false, and has done nothing, if not all of that is so.
+// reset. It reports false, and leaves the rest to settle, if not all is written.
 func (l *Loop) finish(fd int, r *record, m *conn.Machine) bool {
 	if l.flush(fd, r, m); m.State() != conn.Linger {
 		return false
@@ -146,7 +146,7 @@ const (
 func (l *Loop) settle(fd int, r *record, m *conn.Machine, a activity) bool {
 	wrote := l.flush(fd, r, m)
 	if m.State() == conn.Linger && !r.finSent {
-		r.finSent = true
+		r.finSent, r.finSince = true, l.now
 		l.k.CloseWrite(fd)
 	}
 	if m.State() == conn.Closed {
@@ -199,7 +199,8 @@ func (l *Loop) watch(fd int, r *record, interest uint32) {
 // maxWrite bounds one call, during which the collector may have to wait.
 const maxWrite = 256 << 10
 
-// flush writes what there is, until the socket is full. It reports whether anything was written.
+// flush writes what there is, until the socket is full. It reports whether
+// anything was written.
 func (l *Loop) flush(fd int, r *record, m *conn.Machine) (wrote bool) {
 	for len(m.Output()) > 0 && !r.blocked {
 		out := m.Output()
