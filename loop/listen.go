@@ -19,12 +19,13 @@ import (
 
 // listener is a socket that connections are accepted from.
 type listener struct {
-	fd     int
-	handle conn.Handle
-	file   socketFile // of a Unix socket
-	burst  int        // how many to accept at an event
-	paused bool       // not watched, for lack of descriptors
-	retry  *Timer     // when it is watched again all the same
+	fd      int
+	handle  conn.Handle
+	file    socketFile // of a Unix socket
+	burst   int        // how many to accept at an event
+	crowded bool       // clients wait in the queue, since the limit was reached
+	paused  bool       // not watched, for lack of descriptors
+	retry   *Timer     // when it is watched again all the same
 }
 
 const (
@@ -187,12 +188,14 @@ func (l *Loop) addListener(fd int, file socketFile) error {
 // time as long as the queue is full.
 func (l *Loop) accept(ln *listener) {
 	for range ln.burst {
-		if l.conns >= l.mostConns() {
+		if l.conns >= l.mostConns(ln) {
 			l.trouble("connection limit reached, clients wait in the queue", nil)
 			l.pauseListener(ln)
+			ln.crowded = true
 			return
 		}
-		if l.acceptOne(ln) != accepted {
+		if came := l.acceptOne(ln); came != accepted {
+			ln.crowded = ln.crowded && came != empty
 			ln.burst = 1
 			return
 		}
@@ -230,9 +233,15 @@ func (l *Loop) acceptOne(ln *listener) outcome {
 	return paused
 }
 
-// mostConns is how many connections there are at most: those that are served,
-// and a twentieth more that are told that they are not.
-func (l *Loop) mostConns() int { return l.options.MaxConns + max(1, l.options.MaxConns/20) }
+// mostConns is up to how many connections a listener accepts: as many as are
+// served, and a twentieth more that are told that they are not. Who has had to
+// wait in the queue is not told any more, but served when his turn comes.
+func (l *Loop) mostConns(ln *listener) int {
+	if ln.crowded {
+		return l.options.MaxConns
+	}
+	return l.options.MaxConns + max(1, l.options.MaxConns/20)
+}
 
 // admit takes up a connection.
 func (l *Loop) admit(fd int, peer netip.AddrPort) {

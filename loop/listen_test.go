@@ -262,6 +262,8 @@ func TestConnectionsBeyondTheLimitAreToldSo(t *testing.T) {
 	mark := s.k.mark()
 	waiting := s.dial() // in the listener's queue
 	waiting.send(get("/"))
+	next := s.dial() // behind it
+	next.send(get("/"))
 	s.until("the pause", func() bool { return s.listeners[0].paused })
 	for range 3 {
 		s.pass(pause)
@@ -276,10 +278,14 @@ func TestConnectionsBeyondTheLimitAreToldSo(t *testing.T) {
 	s.held(Held{Listeners: 1, Idle: 40}) // it waits until it can be served
 	served[1].Close()
 	waiting.want(200, "hello")
+	s.until("the pause", func() bool { return s.listeners[0].paused }) // nor is the next told
+	served[2].Close()
+	next.want(200, "hello")
 	waiting.Close()
-	s.held(Held{Listeners: 1, Idle: 39})
+	next.Close()
+	s.held(Held{Listeners: 1, Idle: 38})
 	s.dial().ask("/", 200, "hello")
-	if n := s.EpollSize(); n != 41 {
+	if n := s.EpollSize(); n != 40 {
 		t.Errorf("EpollSize %d", n)
 	}
 }
