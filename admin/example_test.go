@@ -51,6 +51,7 @@ func ExampleCheckConnections() {
 	// head 1
 	// body 0
 	// reply 0
+	// stream 0
 	// write 0
 	// idle 0
 	// linger 0

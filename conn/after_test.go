@@ -100,7 +100,7 @@ func TestWhatAfterReplyMayNotDo(t *testing.T) {
 	}{
 		{"reply", hello, "reply outside of a request"},
 		{"set a field", func(c *Conn) { c.SetHeader("A", "1") }, panicked + `conn: field "A" set outside of a request`},
-		{"defer", func(c *Conn) { c.Defer() }, panicked + "conn: Defer outside of a request, or after its reply"},
+		{"defer", func(c *Conn) { c.Defer() }, panicked + "conn: Defer outside of a request, or behind its reply or AwaitBody"},
 		{"call AfterReply", func(c *Conn) { c.AfterReply(func(*Conn, error) {}) }, panicked + "conn: AfterReply outside of a request"},
 		{"panic", func(c *Conn) { panic("oops") }, panicked + "oops"},
 	} {
@@ -181,8 +181,8 @@ func TestCloseInAfterReply(t *testing.T) {
 		after  State
 	}{
 		{"idle", "", "", "", Linger, Linger},
-		{"the next head has begun", "GET /hello HTTP/1.1\r\n", "Host: a\r\n\r\n", closing, Head, Linger},
-		{"the next body has begun", "POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n", "a", closing, Body, Linger},
+		{"the next head has begun", "GET /hello HTTP/1.1\r\n", "Host: a\r\n\r\n", closing, InHead, Linger},
+		{"the next body has begun", "POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n", "a", closing, InBody, Linger},
 		{"the next reply is deferred", get("/defer/2"), "", ok("late", "X-Deferred: yes", "Connection: close"), Pending, Linger},
 		{"the next reply is made", get("/hello"), "", ok("hello\n"), Linger, Linger},
 	} {

@@ -112,7 +112,7 @@ func TestRequestInPiecesAllocatesNothing(t *testing.T) {
 				n := min(50, len(rest))
 				s.m.Feed(rest[:n])
 				rest = rest[n:]
-				for s.m.pending() > 100 {
+				for s.m.Pending() > 100 {
 					s.m.Wrote(100)
 				}
 			}

@@ -2,6 +2,9 @@ package conn
 
 import "github.com/valyala/bytebufferpool"
 
+// pool lends what is too large to be kept.
+type pool = bytebufferpool.Pool
+
 // buffer is bytes that mostly are few: up to keptBuffer of them stay in an array
 // that is never given up, more go to one lent from a pool.
 type buffer struct {
@@ -12,7 +15,7 @@ type buffer struct {
 
 // reserve makes room for n more bytes behind b.b, moving what is there if need
 // be: no view of it may be alive.
-func (b *buffer) reserve(n int, pool *bytebufferpool.Pool) {
+func (b *buffer) reserve(n int, pool *pool) {
 	need := len(b.b) + n
 	if need <= cap(b.b) {
 		return
@@ -31,13 +34,13 @@ func (b *buffer) reserve(n int, pool *bytebufferpool.Pool) {
 	b.b, b.lent = lent.B, lent
 }
 
-func (b *buffer) add(p []byte, pool *bytebufferpool.Pool) {
+func (b *buffer) add(p []byte, pool *pool) {
 	b.reserve(len(p), pool)
 	b.b = append(b.b, p...)
 }
 
 // reset empties the buffer.
-func (b *buffer) reset(pool *bytebufferpool.Pool) {
+func (b *buffer) reset(pool *pool) {
 	b.giveBack(pool)
 	b.b = b.kept[:0]
 }
@@ -51,7 +54,7 @@ func emptied(b []byte) []byte {
 	return b[:0]
 }
 
-func (b *buffer) giveBack(pool *bytebufferpool.Pool) {
+func (b *buffer) giveBack(pool *pool) {
 	if b.lent != nil {
 		b.lent.B = b.b
 		pool.Put(b.lent)

@@ -72,11 +72,34 @@ func (c *Conn) CloseAfterReply() {
 	c.m.last = true
 }
 
-// serve calls the handler for a request that is whole.
+// Abort ends the connection in place of a reply, behind those of earlier requests. A
+// reply that is begun as a stream is broken off, so that it cannot look whole; one
+// that is made whole stands. AfterReply functions get reason, which must not be nil. It panics
+// outside of a request.
+func (c *Conn) Abort(reason error) {
+	if !c.open || reason == nil {
+		panic("conn: Abort outside of a request, or without a reason")
+	}
+	if c.status != 0 && !c.m.reply.open() {
+		c.m.last = true
+		return
+	}
+	c.m.aborted = reason
+}
+
+// serve calls the handler: that of all requests, or behind it the one of AwaitBody.
 func (m *Machine) serve() {
 	c := &m.conn
-	c.req.begin(m.in.b[m.start:m.bodyStart:m.bodyStart], m.in.b[m.bodyStart:m.bodyEnd:m.bodyEnd])
 	h := m.env.handler.Load()
+	if c.req.raw == nil {
+		m.turn++
+		c.req.begin(m.in.b[m.start:m.body.start:m.body.start])
+	} else {
+		h = &m.body.whole
+	}
+	if m.body.done {
+		c.req.body = m.in.b[m.body.start:m.body.end:m.body.end]
+	}
 	switch {
 	case c.req.head.Method == "":
 		c.answer(501)
@@ -86,27 +109,59 @@ func (m *Machine) serve() {
 	case h == nil:
 		c.answer(503)
 	default:
+		m.body.awaited = false
 		m.call(*h)
 	}
+	m.served()
+}
+
+// served follows from what a handler has done.
+func (m *Machine) served() {
+	c := &m.conn
 	switch {
+	case m.aborted != nil:
+		m.breakOff(m.aborted)
 	case c.status != 0:
-		m.finish()
-	case c.deferral != nil:
+		m.replied()
+	case m.body.awaited:
+		if !m.body.done {
+			m.awaitBody()
+		}
+	case c.deferral != nil || m.body.stream != nil && m.body.stream.each != nil:
 		m.move(Pending)
 	default:
-		m.env.fault(c, "handler returned without a reply", nil)
-		c.answer(500)
+		m.unanswered()
+	}
+}
+
+// unanswered replies where nobody is left to do so.
+func (m *Machine) unanswered() {
+	m.env.fault(&m.conn, "handler returned without a reply", nil)
+	m.conn.answer(500)
+	m.finish()
+}
+
+// replied follows a reply, of which the head at least is made.
+func (m *Machine) replied() {
+	if m.reply.open() {
+		m.move(Streaming)
+	} else {
 		m.finish()
 	}
 }
 
-// call runs f as a handler. Its panic costs a 500, unless it has replied.
-func (m *Machine) call(f Handler) {
+// call runs f as a handler. Its panic costs a 500, unless it has replied; a stream
+// that is not closed is cut.
+func (m *Machine) call(f Handler) (panicked bool) {
 	c := &m.conn
 	c.open = true
 	defer func() {
 		if v := recover(); v != nil {
+			panicked = true
 			m.env.fault(c, "handler panicked", v)
+			if s := m.reply.stream; s != nil {
+				s.Abort(errPanicked) // there may be nobody to end it
+			}
 			if c.status == 0 && c.claim() {
 				c.answer(500)
 			}
@@ -114,6 +169,19 @@ func (m *Machine) call(f Handler) {
 		c.open = false
 	}()
 	f(c)
+	return false
+}
+
+// guard runs a function of the application's that is no handler.
+func (m *Machine) guard(what string, f func()) (panicked bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			panicked = true
+			m.env.fault(&m.conn, what, v)
+		}
+	}()
+	f()
+	return false
 }
 
 // callHook runs a function of AfterReply's. It may not reply.
@@ -135,35 +203,53 @@ func (m *Machine) resume(f Handler, claimed bool) {
 	m.conn.claimed = claimed
 	m.call(f)
 	m.conn.claimed = false
-	if m.conn.status != 0 {
-		m.finish()
+	switch {
+	case m.aborted != nil:
+		m.breakOff(m.aborted)
+	case m.conn.status != 0:
+		m.replied()
 		m.Continue()
+	default:
+		m.run() // it may have asked for the body
 	}
 }
 
 // finish ends a request whose reply is in the output, and decides whether
 // another may follow.
 func (m *Machine) finish() {
-	for ; m.sealed < len(m.hooks); m.sealed++ {
-		h := &m.hooks[m.sealed]
-		h.end, h.status = m.written+int64(len(m.out.b)), m.conn.status
-	}
+	m.seal()
+	m.decideRest()
 	if !m.conn.req.head.KeepAlive {
-		m.last, m.clientLast = true, m.unread() == 0
+		m.last, m.clientLast = true, m.unread() == 0 && m.body.done
 	}
-	m.endRequest()
-	if m.last {
+	drain := !m.body.done
+	m.endRequest(ErrReplied)
+	switch {
+	case m.last:
 		m.move(Flush)
 		m.dropInput()
-	} else {
+	case drain:
+		m.move(Drain)
+	default:
 		m.move(Idle)
 	}
 }
 
+// seal has the AfterReply functions of the present request called when what is in
+// the output by now is written.
+func (m *Machine) seal() {
+	for ; m.sealed < len(m.hooks); m.sealed++ {
+		h := &m.hooks[m.sealed]
+		h.end, h.status = m.out.end(), m.conn.status
+	}
+}
+
 // endRequest ends what was seen of a request, so that nothing of it is left to
-// the next one.
-func (m *Machine) endRequest() {
+// the next one. Whoever still waits for something of it gets reason.
+func (m *Machine) endRequest(reason error) {
 	c := &m.conn
+	m.endReply(reason)
+	m.endBody(reason)
 	if c.deferral != nil {
 		c.deferral.end()
 		c.deferral = nil
@@ -171,4 +257,5 @@ func (m *Machine) endRequest() {
 	c.status = 0
 	c.fields = emptied(c.fields)
 	c.req.end()
+	m.held.reset(&m.env.buffers)
 }

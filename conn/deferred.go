@@ -11,8 +11,8 @@ import "sync/atomic"
 // complete or the connection has ended. A goroutine cannot foresee that, so it is
 // given copies, string(view) or [Request.Clone]; go run -race shows mistakes.
 func (c *Conn) Defer() Deferred {
-	if !c.open || c.status != 0 {
-		panic("conn: Defer outside of a request, or after its reply")
+	if !c.open || c.status != 0 || c.m.body.awaited {
+		panic("conn: Defer outside of a request, or behind its reply or AwaitBody")
 	}
 	if c.deferral == nil {
 		c.deferral = &deferral{env: c.m.env, handle: c.who.Handle}
@@ -30,9 +30,7 @@ type deferral struct {
 	env    *Env
 	handle Handle
 	reply  atomic.Uint32 // awaited, then one of the others for ever
-	ended  atomic.Bool
-	done   atomic.Pointer[chan struct{}]
-	closed atomic.Bool // done is, or is about to be
+	left   signal        // Done
 }
 
 const (
@@ -74,18 +72,7 @@ func (d Deferred) Do(f func(c *Conn)) error {
 // when the reply is complete. It is a hint to stop working, and does not end the
 // request: a client that has closed its side may still read, so a reply is made
 // all the same, if only a 503. Any goroutine may ask; all get the same channel.
-func (d Deferred) Done() <-chan struct{} {
-	done := d.d.done.Load()
-	if done == nil {
-		made := make(chan struct{})
-		d.d.done.CompareAndSwap(nil, &made)
-		done = d.d.done.Load()
-	}
-	if d.d.ended.Load() {
-		d.d.closeDone()
-	}
-	return *done
-}
+func (d Deferred) Done() <-chan struct{} { return d.d.left.channel() }
 
 // post has f called on the loop if the connection still waits for this reply.
 func (d *deferral) post(f func(*Machine)) error {
@@ -109,13 +96,5 @@ func (d *deferral) refusal() error {
 // end says that the request is over.
 func (d *deferral) end() {
 	d.reply.CompareAndSwap(awaited, gone)
-	d.closeDone()
-}
-
-// closeDone closes the channel of Done, now or as soon as someone asks for it.
-func (d *deferral) closeDone() {
-	d.ended.Store(true)
-	if done := d.done.Load(); done != nil && d.closed.CompareAndSwap(false, true) {
-		close(*done)
-	}
+	d.left.set()
 }

@@ -12,7 +12,7 @@ import (
 type Limits struct {
 	MaxHead   int // bytes of request line and header section, and of a trailer section; default 16 KiB, at most 1 GiB
 	MaxFields int // field lines in a section; default 100
-	MaxBody   int // bytes of a body; default 1 MiB
+	MaxBody   int // bytes of a body that is read whole; default 1 MiB
 	MaxOutput int // bytes waiting to be written above which no next request is looked at; default 256 KiB
 }
 
@@ -33,31 +33,40 @@ func (l Limits) withDefaults() Limits {
 // What bounds a connection and is no option.
 const (
 	maxTurn    = 64       // requests answered before other connections have their turn
+	maxDrain   = 64 << 10 // bytes of a body thrown away in order to keep the connection
 	maxLinger  = 16 << 20 // bytes thrown away after FIN
+	maxQueue   = 64 << 10 // bytes between a goroutine and the loop, in a Body or a Stream
+	maxState   = 4 << 10  // bytes of a resumable reply's state
 	keptBuffer = 4 << 10  // bytes of a buffer that stays with its Machine
 )
 
 // Env is what the machines of one loop share, and what they need of the world.
 // All of it but SetHandler is for the loop's goroutine.
 type Env struct {
-	limits  Limits
-	pages   map[int][]byte
-	server  string
-	stamp   []byte // the Server and Date lines of the present second
-	handler atomic.Pointer[Handler]
-	buffers bytebufferpool.Pool
+	limits    Limits
+	headFirst bool
+	noHint    bool
+	stopping  bool
+	pages     map[int][]byte
+	server    string
+	stamp     []byte // the Server and Date lines of the present second
+	handler   atomic.Pointer[Handler]
+	buffers   bytebufferpool.Pool
 
 	post  func(Handle, func(*Machine)) error
 	fault func(c *Conn, what string, value any)
 
+	here  func() bool
 	moved func(from, to State) // tests count moves here
 }
 
 // Config is what [NewEnv] is made from.
 type Config struct {
-	Limits Limits         // zero fields: the defaults
-	Server string         // the Server field; empty: none
-	Pages  map[int][]byte // HTML, sent as text/html, for the statuses whose generic page does not please
+	Limits    Limits         // zero fields: the defaults
+	Server    string         // the Server field; empty: none
+	HeadFirst bool           // handlers are called at the head, and read the body themselves or await it
+	NoHint    bool           // a client's FIN closes no Done
+	Pages     map[int][]byte // HTML, sent as text/html, for the statuses whose generic page does not please
 
 	// Post has f called on the loop's goroutine, between two events, with the
 	// machine of the connection, unless that has ended. It may be called from any
@@ -68,6 +77,10 @@ type Config struct {
 	// handler panicked with, if it did (then it is called with the stack still
 	// unwinding).
 	Fault func(c *Conn, what string, value any)
+
+	// Here reports whether it is called on the loop's goroutine. It is asked only
+	// by who is about to wait for the loop.
+	Here func() bool
 }
 
 // Handle names a connection for as long as it lives, and nothing after.
@@ -85,8 +98,12 @@ type Identity struct {
 
 // NewEnv makes an Env without a handler: requests get 503 until SetHandler.
 func NewEnv(c Config) *Env {
-	return &Env{limits: c.Limits.withDefaults(), server: c.Server, pages: c.Pages, post: c.Post, fault: c.Fault}
+	return &Env{limits: c.Limits.withDefaults(), headFirst: c.HeadFirst, noHint: c.NoHint,
+		server: c.Server, pages: c.Pages, post: c.Post, fault: c.Fault, here: c.Here}
 }
+
+// Stop says that the loop is about to end: see [Piece.Stopping].
+func (e *Env) Stop() { e.stopping = true }
 
 // SetHandler is in force from the next request on any connection. A nil handler
 // answers 503. It may be called from any goroutine.

@@ -34,7 +34,7 @@ func playPieces(t *testing.T, in string, cuts, writes []byte) (p played) {
 		switch {
 		case to == Ready:
 			p.accepted = append(p.accepted, r.m.conn.req.head.Method)
-		case to == Flush && (from == Head || from == Body):
+		case to == Flush && (from == InHead || from == InBody):
 			p.refused++
 		}
 	}

@@ -7,17 +7,37 @@ import (
 )
 
 // handler answers as the path says; what the answers are stands in
-// testdata/README.md.
+// testdata/README.md. Called at the head it awaits the body where no other
+// answer is listed among atHead.
 func (r *rig) handler(c *Conn) {
-	path, argument := string(c.Request().Path()), ""
-	if i := strings.IndexByte(path[1:], '/'); i >= 0 {
-		path, argument = path[:i+1], path[i+2:]
+	path, argument := split(c.Request())
+	if answer, ok := atHead[path]; ok {
+		answer(r, c, argument)
+		return
 	}
+	if r.env.headFirst {
+		c.AwaitBody(r.whole)
+		return
+	}
+	r.whole(c)
+}
+
+// whole answers a request whose body is whole.
+func (r *rig) whole(c *Conn) {
+	path, argument := split(c.Request())
 	if answer, ok := answers[path]; ok {
 		answer(r, c, argument)
 		return
 	}
 	c.Error(404)
+}
+
+func split(q *Request) (path, argument string) {
+	path = string(q.Path())
+	if i := strings.IndexByte(path[1:], '/'); i >= 0 {
+		return path[:i+1], path[i+2:]
+	}
+	return path, ""
 }
 
 func hello(c *Conn) { c.Reply(200, "text/plain", []byte("hello\n")) }

@@ -5,7 +5,7 @@ import "catboat/httpparse"
 // beginRequest makes ready for the request that starts at m.next.
 func (m *Machine) beginRequest() {
 	m.start = m.next // and m.next follows when the head is whole
-	m.move(Head)
+	m.move(InHead)
 }
 
 // readHead parses on; it moves to Ready, to Body, or refuses.
@@ -19,79 +19,15 @@ func (m *Machine) readHead() (more bool) {
 		return false
 	case n == 0:
 		return true
-	case head.ContentLength > int64(limits.MaxBody):
-		m.refuse(413)
-		return false
 	}
 	m.next = m.start + n
-	m.bodyStart, m.bodyEnd = m.next, m.next
-	if head.ContentLength == 0 {
+	m.body = bodyIn{start: m.next, end: m.next, left: head.ContentLength, done: head.ContentLength == 0}
+	if m.body.done || m.env.headFirst {
 		m.move(Ready)
-		return false
+	} else {
+		m.awaitBody()
 	}
-	if head.Continue && m.unread() == 0 {
-		// The body is wanted, and the client has kept it back. Had it not, it
-		// would not be waiting (RFC 9110 section 10.1.1).
-		m.out.add([]byte("HTTP/1.1 100 Continue\r\n\r\n"), &m.env.buffers)
-	}
-	m.chunked = httpparse.Chunked{}
-	m.move(Body)
 	return false
-}
-
-// readBody looks for the body's end; it moves to Ready, or refuses.
-func (m *Machine) readBody() (more bool) {
-	if !m.conn.req.head.Chunked {
-		length := m.conn.req.head.ContentLength
-		if length > int64(len(m.in.b)-m.bodyStart) {
-			return true
-		}
-		m.bodyEnd = m.bodyStart + int(length)
-		m.next = m.bodyEnd
-		m.move(Ready)
-		return false
-	}
-	status, more := m.readChunked()
-	switch {
-	case status != 0:
-		m.refuse(status)
-	case !more:
-		m.move(Ready)
-	}
-	return more
-}
-
-// readChunked moves the data of chunks together at m.bodyEnd and reads the
-// trailer section. A status other than 0 refuses the request.
-func (m *Machine) readChunked() (status int, more bool) {
-	for !m.chunked.Ended() {
-		if m.unread() == 0 {
-			m.in.b = m.in.b[:m.bodyEnd] // what lies between was framing
-			m.next = m.bodyEnd
-			return 0, true
-		}
-		data, n, bad := m.chunked.Next(m.in.b[m.next:])
-		switch {
-		case bad != nil:
-			return bad.Status, false
-		case m.chunked.Left() > int64(m.env.limits.MaxBody-(m.bodyEnd-m.bodyStart)-len(data)):
-			return 413, false // at the size line, before the data comes
-		}
-		m.next += n
-		m.bodyEnd += copy(m.in.b[m.bodyEnd:], data)
-	}
-	limits := httpparse.Limits{Bytes: m.env.limits.MaxHead, Fields: m.env.limits.MaxFields}
-	tail := m.in.b[m.next:]
-	n, bad := m.conn.req.trailer.Parse(tail, limits)
-	switch {
-	case bad != nil:
-		return bad.Status, false
-	case n == 0:
-		return 0, true
-	}
-	m.conn.req.tail = tail[:n:n]
-	m.next += n
-	return 0, false
 }
 
 // tidyInput is called when the machine waits for the client, at a request's
@@ -127,9 +63,20 @@ func (m *Machine) begun() bool {
 func (m *Machine) refuse(status int) {
 	m.last = true
 	m.conn.answer(status)
-	m.endRequest()
+	m.seal()
+	m.endRequest(ErrBody)
 	m.move(Flush)
 	m.dropInput()
+}
+
+// hold keeps the bytes of the head where its views point, and goes on with what is
+// behind them in another buffer, which may grow.
+func (m *Machine) hold() {
+	m.held, m.in = m.in, m.held
+	m.in.add(m.held.b[m.body.start:], &m.env.buffers)
+	m.next -= m.body.start
+	m.body.end -= m.body.start
+	m.start, m.body.start = 0, 0
 }
 
 // dropInput forgets what the client has sent behind its last request.

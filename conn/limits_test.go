@@ -12,7 +12,7 @@ func TestLengthThatMaxBodyAllowsDoesNotOverflow(t *testing.T) {
 	for _, head := range []string{"Content-Length: 9223372036854775807\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n7fffffffffffffff\r\n"} {
 		r.m.Begin(Fresh, Identity{})
 		r.m.Feed([]byte("POST /echo HTTP/1.1\r\nHost: a\r\n" + head + "x"))
-		r.wantState(Body)
+		r.wantState(InBody)
 		r.m.Abandon(ErrGone)
 	}
 }

@@ -3,8 +3,6 @@ package conn
 import (
 	"errors"
 	"slices"
-
-	"catboat/httpparse"
 )
 
 // What keeps a reply from its client, as AfterReply and Deferred tell it. A client
@@ -21,31 +19,31 @@ var (
 // there is none: see [Machine.Resting]. All of it is for the loop's goroutine.
 //
 // The loop calls Feed, EOF, Expire, Wrote, Continue or Abandon as things
-// happen, and after each looks at Output, State, WantsRead and Again.
+// happen, and after each looks at Output, File, State, WantsRead, Again and
+// TakeWait.
 type Machine struct {
 	env   *Env
 	conn  Conn
 	state State
 
-	in        buffer
-	start     int // of the present request, in in.b
-	next      int // of the bytes that nobody has looked at
-	bodyStart int
-	bodyEnd   int
+	in    buffer
+	held  buffer // of a head that was seen before its body had come: see hold
+	start int    // of the present request, in in.b
+	next  int    // of the bytes that nobody has looked at
+	body  bodyIn
+	reply replyOut // while Streaming
 
-	out     buffer
-	sent    int   // of out.b, already written
-	written int64 // before out.b[0], since Begin
-	hooks   []hook
-	sealed  int // hooks whose reply is in the output
+	out    output
+	hooks  []hook
+	sealed int // hooks whose reply is in the output
 
-	chunked httpparse.Chunked
-
-	turn       int  // requests answered in this turn
-	last       bool // no request is taken after the present one
-	clientLast bool // and the client had said so
-	eof        bool // the client has sent FIN
-	lingered   int  // bytes thrown away
+	turn       int   // requests answered, and pieces asked for, in this turn
+	last       bool  // no request is taken after the present one
+	clientLast bool  // and the client had said so
+	eof        bool  // the client has sent FIN
+	lingered   int   // bytes thrown away
+	aborted    error // what Abort was told; nil: it was not called
+	reset      bool  // the connection is to end with a reset, since FIN would look like the end of the reply
 }
 
 // hook is a function of AfterReply's, due when end bytes are written.
@@ -67,8 +65,8 @@ func (m *Machine) Begin(s State, who Identity) {
 	m.state = s
 	m.conn.who = who
 	m.conn.req.peer = who.Peer
-	m.written = 0
-	m.last, m.clientLast, m.eof, m.lingered = false, false, false, 0
+	m.out.taken = 0
+	m.last, m.clientLast, m.eof, m.lingered, m.aborted, m.reset = false, false, false, 0, nil, false
 }
 
 // State is where the connection stands.
@@ -76,8 +74,11 @@ func (m *Machine) State() State { return m.state }
 
 // Class is the kind of deadline the connection is under.
 func (m *Machine) Class() Class {
-	if m.pending() > 0 {
+	switch {
+	case m.out.pending() > 0:
 		return ForWrite
+	case m.state.answering() && m.wantsBody():
+		return ForBody
 	}
 	return m.state.Class()
 }
@@ -90,6 +91,9 @@ func (m *Machine) Feed(p []byte) {
 			m.move(Closed)
 		}
 		return
+	}
+	if m.conn.req.raw != nil && len(m.held.b) == 0 { // views of the head are about
+		m.hold()
 	}
 	m.in.add(p, &m.env.buffers)
 	m.Continue()
@@ -111,81 +115,156 @@ func (m *Machine) run() {
 				return
 			}
 			m.beginRequest()
-		case Head:
+		case InHead:
 			if more := m.readHead(); more {
 				m.tidyInput()
 				return
 			}
-		case Body:
+		case InBody:
 			if more := m.readBody(); more {
 				return
 			}
 		case Ready:
-			m.turn++
 			m.serve()
-		case Pending, Flush, Linger, Closed:
+		case Pending:
+			if wait := m.passBody(); wait {
+				return
+			}
+		case Streaming:
+			if wait := m.passBody() && m.passReply(); wait {
+				return
+			}
+		case Drain:
+			if more := m.drain(); more {
+				return
+			}
+		case Flush, Linger, Closed:
 			return
 		}
 	}
 }
 
-// mayTake reports whether a next request may be looked at now.
-func (m *Machine) mayTake() bool { return m.turn < maxTurn && m.pending() <= m.env.limits.MaxOutput }
+// mayTake reports whether a next request, or piece, may be looked at now.
+func (m *Machine) mayTake() bool { return m.turn < maxTurn && !m.isFull() }
+
+// isFull reports whether the output is above its mark.
+func (m *Machine) isFull() bool { return m.out.full(m.env.limits.MaxOutput) }
 
 // Again reports whether Continue would do something without new input.
 func (m *Machine) Again() bool {
-	return (m.state == Idle || m.state == Fresh) && m.begun() && m.pending() <= m.env.limits.MaxOutput
+	switch m.state {
+	case Fresh, Idle:
+		return m.begun() && !m.isFull()
+	case Streaming:
+		return m.reply.ready() && !m.isFull()
+	}
+	return false
 }
 
 // WantsRead reports whether bytes from the client can be taken.
 func (m *Machine) WantsRead() bool {
 	switch m.state {
-	case Fresh, Idle, Head, Body:
-		return m.pending() <= m.env.limits.MaxOutput && (m.state >= Head || !m.begun())
-	case Linger:
+	case Fresh, Idle:
+		return !m.isFull() && !m.begun()
+	case InHead, InBody:
+		return !m.isFull()
+	case Pending, Streaming:
+		return m.wantsBody()
+	case Drain, Linger:
 		return true
 	}
 	return false
 }
 
-// Output is what is to be written, until Wrote or anything else is called.
-func (m *Machine) Output() []byte { return m.out.b[m.sent:] }
+// Output is the bytes to be written next, until Wrote or anything else is called.
+// None, while there is Pending output, means that a file is next.
+func (m *Machine) Output() []byte {
+	p, _ := m.out.next()
+	return p
+}
 
-// minMove is how many bytes must have been written for the rest to be moved.
-const minMove = 64 << 10
-
-// Wrote says how many bytes of Output the kernel has taken.
-func (m *Machine) Wrote(n int) {
-	m.sent += n
-	switch {
-	case m.sent == len(m.out.b):
-		m.written += int64(m.sent)
-		m.sent = 0
-		m.out.reset(&m.env.buffers)
-	case m.sent >= minMove && m.sent >= len(m.out.b)/2: // what is left moves down
-		m.written += int64(m.sent)
-		m.out.b = m.out.b[:copy(m.out.b, m.out.b[m.sent:])]
-		m.sent = 0
+// File is the range of a file to be written next, if one is.
+func (m *Machine) File() (f FileRange, ok bool) {
+	if p, next := m.out.next(); len(p) == 0 && next != nil {
+		return next.FileRange, true
 	}
+	return FileRange{}, false
+}
+
+// Pending is how many bytes wait to be written, those in files included.
+func (m *Machine) Pending() int64 { return m.out.pending() }
+
+// Wrote says how many bytes of Output, or of File, the kernel has taken.
+func (m *Machine) Wrote(n int) {
+	m.release(m.out.wrote(n, &m.env.buffers))
 	m.runHooks()
-	if m.pending() > 0 {
+	m.flushed()
+}
+
+// flushed goes on behind the last reply, when all is written.
+func (m *Machine) flushed() {
+	if m.out.pending() > 0 {
 		return
 	}
 	switch {
-	case m.state == Flush && m.eof:
+	case m.state == Flush && (m.eof || m.reset):
 		m.move(Closed)
-	case m.state == Flush, m.state == Idle && m.last && !m.begun():
+	case m.state == Flush, m.state == Drain && m.last, m.state == Idle && m.last && !m.begun():
 		m.move(Linger)
 	}
 }
 
+// Truncated says that File has ended before its range. The client can tell, since
+// the reply is shorter than its Content-Length.
+func (m *Machine) Truncated() {
+	m.last = true
+	for _, done := range m.out.drop(&m.env.buffers) {
+		m.release(done)
+	}
+	m.failHooks(m.sealed, ErrTruncated)
+	m.sealed = 0
+	if m.state == Idle {
+		m.dropInput()
+	}
+	m.flushed()
+}
+
+// breakOff ends a reply that will not be whole, and the connection behind what is
+// in the output. The end of its framing is missing, so the client can tell; where
+// there is none, a reset tells.
+func (m *Machine) breakOff(reason error) {
+	r := &m.reply
+	m.last, m.aborted = true, nil
+	m.reset = r.open() && !r.chunked && r.left == unknown
+	n := len(m.hooks) - m.sealed
+	m.seal() // with their status
+	m.sealed -= n
+	m.endRequest(reason)
+	m.failHooks(n, reason)
+	m.move(Flush)
+	m.dropInput()
+	m.flushed()
+}
+
+// Reset reports of a Closed connection whether it is to end with a reset.
+func (m *Machine) Reset() bool { return m.reset }
+
 // runHooks calls the AfterReply functions of replies that are written.
 func (m *Machine) runHooks() {
-	for len(m.hooks) > 0 && m.sealed > 0 && m.hooks[0].end <= m.written+int64(m.sent) {
+	for len(m.hooks) > 0 && m.sealed > 0 && m.hooks[0].end <= m.out.taken {
 		h := m.hooks[0]
 		m.sealed--
 		m.hooks = slices.Delete(m.hooks, 0, 1)
 		m.conn.callHook(h, nil)
+	}
+}
+
+// failHooks calls the last n AfterReply functions, whose reply is not whole.
+func (m *Machine) failHooks(n int, reason error) {
+	for from := len(m.hooks) - n; len(m.hooks) > from; {
+		h := m.hooks[from]
+		m.hooks = slices.Delete(m.hooks, from, from+1)
+		m.conn.callHook(h, reason)
 	}
 }
 
@@ -195,10 +274,14 @@ func (m *Machine) runHooks() {
 func (m *Machine) EOF() {
 	m.eof = true
 	switch m.state {
-	case Fresh, Idle:
+	case Fresh, Idle, Drain:
 		m.leave()
-	case Head, Body:
+	case InHead:
 		m.refuse(400)
+	case InBody, Pending, Streaming:
+		m.Leaving()
+		m.refuseBody(400)
+		m.run()
 	case Linger:
 		m.move(Closed)
 	}
@@ -207,7 +290,7 @@ func (m *Machine) EOF() {
 // leave ends a connection without a request, behind what is still to be written.
 func (m *Machine) leave() {
 	m.dropInput()
-	if m.pending() > 0 {
+	if m.out.pending() > 0 {
 		m.move(Flush)
 	} else {
 		m.move(Closed)
@@ -216,34 +299,41 @@ func (m *Machine) leave() {
 
 // Leaving says that the client has sent FIN, perhaps behind bytes not fed yet.
 // It is a hint: a client that has closed and one that has half-closed look the
-// same. A deferred reply's Done is closed; the reply is still written.
+// same. The Done of whoever makes the reply is closed; it is still written.
 func (m *Machine) Leaving() {
+	if m.env.noHint {
+		return
+	}
 	if d := m.conn.deferral; d != nil {
-		d.closeDone()
+		d.left.set()
+	}
+	if s := m.reply.stream; s != nil {
+		s.left.set()
 	}
 }
 
-// Expire says that the deadline of the present Class has passed. It reports
-// whether the connection is to be reset, since the client does not read.
-func (m *Machine) Expire() (reset bool) {
-	if m.Class() == ForWrite {
-		return true
-	}
+// Expire says that the deadline of the present Class has passed, other than that
+// for writing: a client that does not read is not told, but reset.
+func (m *Machine) Expire() {
 	switch m.state {
-	case Head, Body:
+	case InHead:
 		m.refuse(408)
-	case Pending:
-		if m.conn.deferral.claim() { // else a reply is on its way
+	case InBody:
+		m.refuseBody(408)
+	case Pending, Streaming:
+		switch {
+		case m.wantsBody():
+			m.refuseBody(408)
+		case m.state == Pending && m.conn.claim(): // else a reply is on its way
 			m.conn.answer(503)
 			m.finish()
-			m.Continue()
 		}
-	case Fresh, Idle:
+		m.Continue()
+	case Fresh, Idle, Drain:
 		m.leave()
 	case Linger:
 		m.move(Closed)
 	}
-	return false
 }
 
 // Refuse answers a connection that is over the server's limit, without looking
@@ -256,22 +346,20 @@ func (m *Machine) Abandon(reason error) {
 	if m.state != Closed {
 		m.move(Closed)
 	}
-	m.endRequest()
-	for len(m.hooks) > 0 {
-		h := m.hooks[0]
-		m.hooks = slices.Delete(m.hooks, 0, 1)
-		m.conn.callHook(h, reason)
+	for _, done := range m.out.drop(&m.env.buffers) {
+		m.release(done)
 	}
+	m.seal() // with their status
+	m.endRequest(reason)
+	m.failHooks(len(m.hooks), reason)
 	m.sealed = 0
-	m.sent = 0
-	m.out.reset(&m.env.buffers)
 	m.dropInput()
 }
 
 // Resting reports whether all that is left of the connection is its State: then
 // the machine may serve another.
 func (m *Machine) Resting() bool {
-	return m.state == Closed || (m.state == Idle || m.state == Fresh) && len(m.in.b) == 0 && m.pending() == 0 && !m.last
+	return m.state == Closed || (m.state == Idle || m.state == Fresh) && len(m.in.b) == 0 && m.out.pending() == 0 && !m.last
 }
 
 // ClientDone reports of a connection in Linger whether the client had announced
@@ -280,5 +368,3 @@ func (m *Machine) Resting() bool {
 func (m *Machine) ClientDone() bool { return m.clientLast }
 
 func (m *Machine) unread() int { return len(m.in.b) - m.next }
-
-func (m *Machine) pending() int { return len(m.out.b) - m.sent }

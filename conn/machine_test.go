@@ -88,7 +88,7 @@ func TestOutputAboveItsMarkStopsReading(t *testing.T) {
 }
 
 func TestWantsReadOnlyWhereBytesAreExpected(t *testing.T) {
-	want := [states]bool{Fresh: true, Idle: true, Head: true, Body: true, Linger: true}
+	want := [states]bool{Fresh: true, Idle: true, InHead: true, InBody: true, Drain: true, Linger: true}
 	for s := range State(states) {
 		m := NewMachine(NewEnv(Config{}))
 		if m.Begin(s, Identity{}); m.WantsRead() != want[s] {
@@ -205,7 +205,7 @@ func TestMemoryGrowsWithWhatHasComeNotWithWhatIsDeclared(t *testing.T) {
 	} {
 		r := newRig(t, Config{}, nil)
 		r.send(in)
-		r.wantState(Body)
+		r.wantState(InBody)
 		if got := cap(r.m.in.b); got > keptBuffer {
 			t.Errorf("%d bytes for %d", got, len(in))
 		}
@@ -255,8 +255,8 @@ func TestWrittenOutputMakesRoom(t *testing.T) {
 			t.Fatalf("%d calls of AfterReply when %d of %d bytes are written", calls, len(r.out), 2*one)
 		}
 		r.wrote(min(1000, len(r.m.Output())))
-		if r.m.sent >= minMove && r.m.sent >= len(r.m.out.b)/2 {
-			t.Fatalf("%d written bytes of %d are kept", r.m.sent, len(r.m.out.b))
+		if o := &r.m.out; o.sent >= minMove && o.sent >= len(o.b)/2 {
+			t.Fatalf("%d written bytes of %d are kept", o.sent, len(o.b))
 		}
 	}
 	if got := r.takeOut(); got != strings.Repeat(ok(string(body)), 2) || calls != 2 {

@@ -6,7 +6,7 @@ import "strconv"
 // already; an empty value removes it. It panics if the name is not a token, the
 // value holds a control character other than tab, the field is one that the
 // connection itself sets (Connection, Content-Length, Content-Type, Date,
-// Keep-Alive, Server, Trailer, Transfer-Encoding, Upgrade), or the reply has
+// Keep-Alive, Server, Transfer-Encoding, Upgrade), or the reply has
 // been made. So a value from a client cannot split a reply (the client gets 500).
 func (c *Conn) SetHeader(name, value string) {
 	c.checkField(name, value)
@@ -32,6 +32,27 @@ func (c *Conn) Reply(status int, contentType string, body []byte) {
 	if c.mayReply() {
 		c.reply(status, contentType, body)
 	}
+}
+
+// Inform sends an interim reply (RFC 9110 section 15.2) with the fields set so far,
+// which are sent with the final one again unless they are removed. The status is from 100 to 199 but not 101;
+// 103 with Link is of use to browsers. A client of HTTP/1.0 gets none. It panics outside of
+// a request and behind its reply.
+func (c *Conn) Inform(status int) {
+	switch {
+	case !c.open || c.status != 0:
+		panic("conn: Inform outside of a request, or behind its reply")
+	case status < 100 || status > 199 || status == 101:
+		panic("conn: status " + strconv.Itoa(status) + " is not that of an interim reply")
+	case c.req.head.Minor == 0:
+		return
+	case status == 100:
+		c.m.body.asked = true
+	}
+	m := c.m
+	m.out.reserve(len(c.fields)+64, &m.env.buffers)
+	o := append(strconv.AppendInt(append(m.out.b, "HTTP/1.1 "...), int64(status), 10), ' ')
+	m.out.b = append(append(append(append(o, reasons[status]...), "\r\n"...), c.fields...), "\r\n"...)
 }
 
 // Error sends, as text/html, a short page that names the status, or the page that the
@@ -63,41 +84,52 @@ func (c *Conn) answer(status int) {
 }
 
 func (c *Conn) reply(status int, contentType string, body []byte) {
-	c.status = status
-	c.appendReply(status, contentType, body)
+	c.m.decideRest()
+	if c.appendHead(status, contentType, int64(len(body)), len(body)) {
+		c.m.out.b = append(c.m.out.b, body...)
+	}
 }
 
-// appendReply serialises a reply (RFC 9112 section 4) into the output.
-func (c *Conn) appendReply(status int, contentType string, body []byte) {
+// unknown is the length of a body whose end its bytes will tell.
+const unknown = -1
+
+// appendHead serialises a reply's head (RFC 9112 section 4) into the output, with
+// room for so many bytes behind it. It reports whether a body is to follow.
+func (c *Conn) appendHead(status int, contentType string, length int64, room int) (body bool) {
 	m := c.m
+	c.status = status
 	head := &c.req.head
 	line := statusLine(status)
 	bodiless := status == 204 || status == 304
 	if status == 205 {
-		body = nil
+		length = 0
 	}
-	length := len(body)
-	if bodiless || head.Method == "HEAD" {
-		body = nil
+	chunked := length == unknown && head.Minor > 0
+	if !head.KeepAlive || length == unknown && !chunked && !bodiless {
+		m.last = true
 	}
-	m.out.reserve(len(line)+len(m.env.stamp)+len(contentType)+len(c.fields)+len(body)+128, &m.env.buffers)
+	m.out.reserve(len(line)+len(m.env.stamp)+len(contentType)+len(c.fields)+room+128, &m.env.buffers)
 	o := append(m.out.b, line...)
 	o = append(o, m.env.stamp...)
 	if contentType != "" && status != 204 {
 		o = append(append(append(o, "Content-Type: "...), contentType...), "\r\n"...)
 	}
-	if !bodiless {
-		o = append(strconv.AppendInt(append(o, "Content-Length: "...), int64(length), 10), "\r\n"...)
+	switch {
+	case bodiless:
+	case length >= 0:
+		o = append(strconv.AppendInt(append(o, "Content-Length: "...), length, 10), "\r\n"...)
+	case chunked:
+		o = append(o, "Transfer-Encoding: chunked\r\n"...)
 	}
 	o = append(o, c.fields...)
 	switch {
-	case m.last || !head.KeepAlive:
+	case m.last:
 		o = append(o, "Connection: close\r\n"...)
 	case head.Minor == 0:
 		o = append(o, "Connection: keep-alive\r\n"...)
 	}
-	o = append(o, "\r\n"...)
-	m.out.b = append(o, body...)
+	m.out.b = append(o, "\r\n"...)
+	return !bodiless && length != 0 && head.Method != "HEAD"
 }
 
 func checkReply(status int, contentType string) {
@@ -116,11 +148,22 @@ func (c *Conn) checkField(name, value string) {
 		panic("conn: field " + strconv.Quote(name) + " set outside of a request")
 	case c.status != 0:
 		panic("conn: field " + strconv.Quote(name) + " set after the reply was made")
+	}
+	checkName(name)
+	checkValue(name, value)
+}
+
+func checkName(name string) {
+	switch {
 	case !validName(name):
 		panic("conn: field name " + strconv.Quote(name) + " is not a token")
 	case reserved(name):
 		panic("conn: field " + strconv.Quote(name) + " is set by the connection itself (Content-Type is an argument of Reply)")
-	case !validValue(value):
+	}
+}
+
+func checkValue(name, value string) {
+	if !validValue(value) {
 		panic("conn: control character in the value of " + name + ": " + strconv.Quote(value))
 	}
 }
@@ -169,7 +212,7 @@ func validValue(s string) bool {
 }
 
 func reserved(name string) bool {
-	for _, r := range [...]string{"Connection", "Content-Length", "Content-Type", "Date", "Keep-Alive", "Server", "Trailer", "Transfer-Encoding", "Upgrade"} {
+	for _, r := range [...]string{"Connection", "Content-Length", "Content-Type", "Date", "Keep-Alive", "Server", "Transfer-Encoding", "Upgrade"} {
 		if len(r) == len(name) && equalFold([]byte(name), r) {
 			return true
 		}

@@ -65,7 +65,7 @@ func TestFieldThatIsNotTakenCostsA500(t *testing.T) {
 			rows = append(rows, field{"A" + c, "1", "field name " + strconv.Quote("A"+c) + " is not a token"})
 		}
 	}
-	for _, name := range []string{"Connection", "content-length", "CONTENT-TYPE", "Date", "keep-alive", "Server", "Trailer", "Transfer-Encoding", "upgrade"} {
+	for _, name := range []string{"Connection", "content-length", "CONTENT-TYPE", "Date", "keep-alive", "Server", "Transfer-Encoding", "upgrade"} {
 		rows = append(rows, field{name, "1", "field " + strconv.Quote(name) + " is set by the connection itself (Content-Type is an argument of Reply)"})
 		rows = append(rows, field{name, "", "field " + strconv.Quote(name) + " is set by the connection itself (Content-Type is an argument of Reply)"})
 	}
@@ -104,7 +104,7 @@ func TestReplyAtAWrongTime(t *testing.T) {
 		{"bad second reply", func(c *Conn) { c.Reply(99, "", nil) }, "handler panicked: conn: status 99 is not from 200 to 599"},
 		{"late field", func(c *Conn) { c.SetHeader("A", "1") }, "handler panicked: " + lateField},
 		{"late added field", func(c *Conn) { c.AddHeader("A", "1") }, "handler panicked: " + lateField},
-		{"late Defer", func(c *Conn) { c.Defer() }, "handler panicked: conn: Defer outside of a request, or after its reply"},
+		{"late Defer", func(c *Conn) { c.Defer() }, "handler panicked: conn: Defer outside of a request, or behind its reply or AwaitBody"},
 	} {
 		t.Run(row.about, func(t *testing.T) {
 			r := newRig(t, Config{}, func(c *Conn) {

@@ -25,10 +25,8 @@ type Request struct {
 	clone bool
 }
 
-// begin shows what has been read.
-func (r *Request) begin(raw, body []byte) {
-	r.raw, r.body, r.path, r.host = raw, body, nil, nil
-}
+// begin shows the head that has been read.
+func (r *Request) begin(raw []byte) { r.raw = raw }
 
 // end makes r an empty request, and what was seen of it invalid.
 func (r *Request) end() {
@@ -114,7 +112,8 @@ func (r *Request) Headers() iter.Seq2[View, View] {
 	}
 }
 
-// Body is the whole body without its framing; empty if there is none.
+// Body is the whole body without its framing; empty if there is none, and as long
+// as it is not read whole: see [Conn.AwaitBody] and [Conn.StreamBody].
 func (r *Request) Body() View { return View(r.body) }
 
 // ContentLength is the body's length as declared: -1 if it came in chunks, 0 if

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 const testDate = "Thu, 01 Jan 1970 00:00:00 GMT"
@@ -27,18 +29,27 @@ type rig struct {
 	step   int      // how many bytes the kernel takes at once; 0: all, negative: none
 	out    []byte   // what it has taken
 
-	mu       sync.Mutex
-	posted   []func()   // guarded by mu
-	deferred []Deferred // as the handlers of handlers_test.go left them
-	log      []string   // faults, AfterReply functions, whatever a handler says
+	mu     sync.Mutex
+	posted []func()      // guarded by mu
+	wake   chan struct{} // something is posted
+	log    []string      // faults, AfterReply functions, whatever a handler says
+
+	deferred []Deferred // as the handlers of handlers_test.go left them, like all below
+	streams  []*Stream
+	bodies   []*Body
 }
+
+// files are what a FilePart's descriptor stands for.
+var files = map[int]string{3: "0123456789", 4: "abcdef", 5: strings.Repeat("x", 5000)}
 
 // newRig is a rig with a fresh connection whose requests are for h, or if it is
 // nil for the handler of handlers_test.go.
 func newRig(t testing.TB, c Config, h Handler) *rig {
 	t.Helper()
-	r := &rig{t: t}
+	r := &rig{t: t, wake: make(chan struct{}, 1)}
 	c.Post = r.post
+	loop := goroutine()
+	c.Here = func() bool { return goroutine() == loop }
 	c.Fault = func(c *Conn, what string, value any) {
 		if value != nil {
 			what += fmt.Sprint(": ", value)
@@ -61,7 +72,8 @@ func (r *rig) accept() {
 	r.who.ID++
 	r.who.Handle.Generation++
 	r.who.Peer = netip.MustParseAddrPort("192.0.2.1:4711")
-	r.socket, r.fin, r.out, r.posted, r.deferred, r.log = nil, false, nil, nil, nil, nil
+	r.socket, r.fin, r.out, r.posted, r.log = nil, false, nil, nil, nil
+	r.deferred, r.streams, r.bodies = nil, nil, nil
 	r.m.Begin(Fresh, r.who)
 }
 
@@ -74,9 +86,48 @@ func (r *rig) post(h Handle, f func(*Machine)) error {
 			f(r.m)
 		}
 	})
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
 	return nil
 }
 
+// goroutine is the number of the one that calls.
+func goroutine() string {
+	var trace [32]byte
+	number, _, _ := strings.Cut(string(trace[:runtime.Stack(trace[:], false)]), "[")
+	return number
+}
+
+// await serves what is posted until done is closed.
+func (r *rig) await(what string, done <-chan struct{}) {
+	r.t.Helper()
+	tooLong := time.After(time.Minute)
+	for {
+		select {
+		case <-r.wake:
+			r.runPosted()
+		case <-done:
+			r.runPosted()
+			return
+		case <-tooLong:
+			r.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// background runs f in a goroutine that has ended when the channel is closed.
+func background(f func()) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	return done
+}
+
+// runPosted calls what is posted, and not what that posts.
 func (r *rig) runPosted() {
 	r.mu.Lock()
 	run := r.posted
@@ -86,6 +137,19 @@ func (r *rig) runPosted() {
 		f()
 		r.pump()
 	}
+}
+
+// runAllPosted calls what is posted until nothing is.
+func (r *rig) runAllPosted() {
+	for r.hasPosted() {
+		r.runPosted()
+	}
+}
+
+func (r *rig) hasPosted() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.posted) > 0
 }
 
 func (r *rig) say(what string) { r.log = append(r.log, what) }
@@ -129,8 +193,8 @@ func (r *rig) pump() {
 
 // write has the kernel take what there is, in steps.
 func (r *rig) write() {
-	for r.step >= 0 && len(r.m.Output()) > 0 {
-		n := len(r.m.Output())
+	for r.step >= 0 && r.m.Pending() > 0 {
+		n := len(r.next())
 		if r.step > 0 {
 			n = min(n, r.step)
 		}
@@ -138,9 +202,25 @@ func (r *rig) write() {
 	}
 }
 
+// next is what write(2) or sendfile(2) would take next.
+func (r *rig) next() []byte {
+	f, ok := r.m.File()
+	if !ok {
+		return r.m.Output()
+	}
+	text := files[f.FD]
+	text = text[min(f.Offset, int64(len(text))):]
+	return []byte(text[:min(f.Length, int64(len(text)))])
+}
+
 // wrote has it take n bytes.
 func (r *rig) wrote(n int) {
-	r.out = append(r.out, r.m.Output()[:n]...)
+	p := r.next()
+	if _, ok := r.m.File(); ok && len(p) == 0 {
+		r.m.Truncated()
+		return
+	}
+	r.out = append(r.out, p[:n]...)
 	r.m.Wrote(n)
 }
 
@@ -192,10 +272,21 @@ func (r *rig) wantResting() {
 func (r *rig) wantNothingKept() {
 	r.t.Helper()
 	m, req := r.m, &r.m.conn.req
-	if len(m.in.b)+len(m.Output()) > 0 {
-		r.t.Errorf("%d bytes in, %d out are kept", len(m.in.b), len(m.Output()))
+	if len(m.in.b)+len(m.held.b) > 0 || m.Pending() > 0 {
+		r.t.Errorf("%d and %d bytes in, %d out are kept", len(m.in.b), len(m.held.b), m.Pending())
 	}
-	if m.in.lent != nil || m.out.lent != nil {
+	for _, f := range m.out.files[:cap(m.out.files)] {
+		if f.done != nil {
+			r.t.Error("a Done is kept")
+		}
+	}
+	if reply := m.reply; reply.open() || reply.piece.env != nil || len(reply.piece.state)+len(reply.piece.out) > 0 || reply.waiting || reply.waits || reply.told {
+		r.t.Error("something of the last reply is kept")
+	}
+	if m.body.stream != nil || m.body.whole != nil {
+		r.t.Error("something of the last body is kept")
+	}
+	if m.in.lent != nil || m.held.lent != nil || m.out.lent != nil {
 		r.t.Error("a buffer of the pool is kept")
 	}
 	if m.conn.deferral != nil || m.sealed != 0 || len(m.conn.fields) != 0 || req.raw != nil || req.body != nil || req.tail != nil {
@@ -206,7 +297,7 @@ func (r *rig) wantNothingKept() {
 			r.t.Error("a function of AfterReply is kept")
 		}
 	}
-	for _, kept := range [][]byte{m.in.b, m.in.kept, m.out.b, m.out.kept, m.conn.fields, req.spare} {
+	for _, kept := range [][]byte{m.in.b, m.in.kept, m.held.b, m.held.kept, m.out.b, m.out.kept, m.conn.fields, req.spare, m.reply.piece.state, m.reply.piece.out} {
 		if cap(kept) > keptBuffer {
 			r.t.Errorf("%d bytes of memory are kept", cap(kept))
 		}

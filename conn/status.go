@@ -4,6 +4,7 @@ import "strconv"
 
 // reasons is the registry of RFC 9110 section 15, and RFC 6585.
 var reasons = map[int]string{
+	100: "Continue", 102: "Processing", 103: "Early Hints",
 	200: "OK", 201: "Created", 202: "Accepted", 203: "Non-Authoritative Information", 204: "No Content",
 	205: "Reset Content", 206: "Partial Content", 207: "Multi-Status", 208: "Already Reported", 226: "IM Used",
 	300: "Multiple Choices", 301: "Moved Permanently", 302: "Found", 303: "See Other", 304: "Not Modified",

@@ -101,7 +101,7 @@ func (l *Loop) expiredOutput(fd int, r *record) {
 	switch {
 	case n <= finUnacked && r.finSent:
 		l.close(fd, r, nil)
-	case n < r.unacked:
+	case n < r.unacked && !(r.slot != none && l.slow(r, int64(r.unacked-n))):
 		r.unacked = n
 		l.place(fd, r, conn.ForWrite)
 	default:

@@ -120,7 +120,7 @@ func TestHeadDeadlineBeginsAnewWithEachHead(t *testing.T) {
 }
 
 func TestBodyDeadlineIsMovedByEachByte(t *testing.T) {
-	s := serve(t, site, Options{})
+	s := serve(t, site, Options{Timeouts: Timeouts{MinRate: -1}})
 	c := s.dial()
 	request := post("slow body")
 	c.send(request[:len(request)-9])
@@ -173,7 +173,7 @@ func TestClientThatDoesNotReadIsReset(t *testing.T) {
 }
 
 func TestWriteDeadlineIsMovedByWhatTheClientAcknowledges(t *testing.T) {
-	s := prepare(t, site, Options{})
+	s := prepare(t, site, Options{Timeouts: Timeouts{MinRate: -1}})
 	s.k.batch = noRoom
 	s.k.short(onUnacked, 1000, 999, 998, 10, 10)
 	s.run()
@@ -209,7 +209,7 @@ func TestWriteDeadlineIsNotMovedByRequests(t *testing.T) {
 }
 
 func TestWriteDeadlineIsMovedByEachWrite(t *testing.T) {
-	s := prepare(t, site, Options{})
+	s := prepare(t, site, Options{Timeouts: Timeouts{MinRate: -1}})
 	room := make(chan bool, 1)
 	s.k.batch = func(real []kernel.Event) []kernel.Event {
 		select {
@@ -394,8 +394,11 @@ func agrees(t *testing.T, l *Loop, model []waits) bool {
 		first, due := int64(math.MaxInt64), false
 		for _, w := range model {
 			if w.class == class {
+				due = l.timeouts[class] != math.MaxInt64
 				want = append(want, w.fd)
-				first, due = min(first, w.since+int64(l.timeouts[class])), true
+			}
+			if w.class == class && due {
+				first = min(first, w.since+int64(l.timeouts[class]))
 			}
 		}
 		for fd := l.waiting[class].head; fd != none; fd = l.records.at(fd).next {

@@ -5,6 +5,9 @@ package loop
 import (
 	"os"
 	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -64,6 +67,19 @@ func (l *Loop) runPosted() {
 		run[i] = nil
 	}
 	d.spare = run
+}
+
+// here reports whether it is called on the loop's goroutine. That takes microseconds.
+func (l *Loop) here() bool { return l.goroutine.Load() == goroutineID() }
+
+// goroutineID is the number that a goroutine's stack trace begins with. There is no
+// other way to it.
+func goroutineID() uint64 {
+	var trace [32]byte
+	n := runtime.Stack(trace[:], false)
+	digits, _, _ := strings.Cut(strings.TrimPrefix(string(trace[:n]), "goroutine "), " ")
+	id, _ := strconv.ParseUint(digits, 10, 64)
+	return id
 }
 
 // isOpen reports whether something waits to be run.

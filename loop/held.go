@@ -20,6 +20,7 @@ type Held struct {
 	Head      int // the client has yet to send a whole head; that includes those that said nothing yet
 	Body      int // the client has yet to send the rest of a body
 	Reply     int // the application has yet to reply
+	Stream    int // the application has yet to go on with its reply
 	Write     int // the client has yet to read what was written
 	Idle      int // a next request may come
 	Linger    int // the client has yet to close its side
@@ -35,6 +36,7 @@ func (l *Loop) Held() Held {
 		Head:      n(conn.ForHead),
 		Body:      n(conn.ForBody),
 		Reply:     n(conn.ForReply),
+		Stream:    n(conn.ForMore),
 		Write:     n(conn.ForWrite),
 		Idle:      n(conn.ForNext),
 		Linger:    n(conn.ForFIN),
@@ -46,7 +48,8 @@ func (l *Loop) Held() Held {
 func (h Held) All() iter.Seq2[string, int] {
 	return func(yield func(class string, count int) bool) {
 		_ = yield("listener", h.Listeners) && yield("head", h.Head) && yield("body", h.Body) &&
-			yield("reply", h.Reply) && yield("write", h.Write) && yield("idle", h.Idle) && yield("linger", h.Linger) &&
+			yield("reply", h.Reply) && yield("stream", h.Stream) &&
+			yield("write", h.Write) && yield("idle", h.Idle) && yield("linger", h.Linger) &&
 			yield("other", h.Other)
 	}
 }

@@ -95,14 +95,14 @@ func TestEpollSizeCountsWhatHoldsRun(t *testing.T) {
 
 func TestHeldNamesItsClassesInTheOrderOfALife(t *testing.T) {
 	var got []string
-	h := Held{Listeners: 1, Head: 2, Body: 3, Reply: 4, Write: 5, Idle: 6, Linger: 7, Other: 8}
+	h := Held{Listeners: 1, Head: 2, Body: 3, Reply: 4, Stream: 5, Write: 6, Idle: 7, Linger: 8, Other: 9}
 	for class, n := range h.All() {
 		got = append(got, fmt.Sprint(class, " ", n))
 		if class == "other" {
 			break
 		}
 	}
-	want := []string{"listener 1", "head 2", "body 3", "reply 4", "write 5", "idle 6", "linger 7", "other 8"}
+	want := []string{"listener 1", "head 2", "body 3", "reply 4", "stream 5", "write 6", "idle 7", "linger 8", "other 9"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

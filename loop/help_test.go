@@ -75,7 +75,7 @@ func (s *server) run() {
 // stop ends the loop, which takes a few deadlines if a client is still there.
 func (s *server) stop() {
 	s.StopListening()
-	s.SetTimeouts(Timeouts{time.Second, time.Second, time.Second, time.Second, time.Second, time.Second})
+	s.SetTimeouts(Timeouts{Head: time.Second, Body: time.Second, Reply: time.Second, Write: time.Second, Idle: time.Second, Linger: time.Second})
 	s.Post(func() { s.k.batch = nil })
 	for range 10 {
 		s.Post(func() { s.k.move(time.Minute) })

@@ -172,6 +172,10 @@ func (k *script) Read(fd int, p []byte) (int, syscall.Errno) {
 	return k.do(onRead, fd, len(p), func(most int) (int, syscall.Errno) { return k.Kernel.Read(fd, p[:most]) })
 }
 
+func (k *script) WriteMore(fd int, p []byte) (int, syscall.Errno) {
+	return k.do(onWrite, fd, len(p), func(most int) (int, syscall.Errno) { return k.Kernel.WriteMore(fd, p[:most]) })
+}
+
 func (k *script) Write(fd int, p []byte) (int, syscall.Errno) {
 	return k.do(onWrite, fd, len(p), func(most int) (int, syscall.Errno) { return k.Kernel.Write(fd, p[:most]) })
 }

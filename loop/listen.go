@@ -311,6 +311,8 @@ func (l *Loop) resumeListener(ln *listener) {
 func (l *Loop) StopListening() {
 	l.stopping.Store(true)
 	l.Post(func() {
+		l.env.Stop()
+		l.wakeWaiting()
 		for _, ln := range slices.Clone(l.listeners) {
 			l.acceptRest(ln)
 		}

@@ -33,6 +33,7 @@ type Loop struct {
 	machines   machines
 	waiting    [conn.Classes]list // connections in the order of their last activity
 	timeouts   byClass
+	rate       rate
 	again      []conn.Handle // connections that have used up their turn
 	againSpare []conn.Handle // its other array
 	listeners  []*listener
@@ -50,6 +51,8 @@ type Loop struct {
 	timers timers
 	door   door
 	ran    bool
+
+	goroutine atomic.Uint64 // on which Run is
 }
 
 // The sizes of what a turn deals with.
@@ -82,17 +85,22 @@ func newLoop(k kernel.Kernel, h conn.Handler, o Options) *Loop {
 		events:   make([]kernel.Event, maxEvents),
 		buffer:   make([]byte, readBuffer),
 		timeouts: defaultTimeouts,
+		rate:     defaultRate,
 		second:   -1,
 		watches:  map[int]*Watch{},
 		troubled: -int64(time.Second),
 	}
 	l.timeouts.set(o.Timeouts)
+	l.rate.set(o.Timeouts)
 	l.env = conn.NewEnv(conn.Config{
-		Limits: o.Limits,
-		Server: o.Server,
-		Pages:  o.Pages,
-		Post:   l.postTo,
-		Fault:  l.fault,
+		Limits:    o.Limits,
+		HeadFirst: o.HeadFirst,
+		NoHint:    o.NoHint,
+		Server:    o.Server,
+		Pages:     o.Pages,
+		Post:      l.postTo,
+		Fault:     l.fault,
+		Here:      l.here,
 	})
 	l.env.SetHandler(h)
 	for class := range l.waiting {
@@ -110,6 +118,7 @@ func (l *Loop) Run() error {
 		return ErrStopped
 	}
 	l.ran = true
+	l.goroutine.Store(goroutineID())
 	defer func() { // also when a function of the program's panics
 		l.door.close(true)
 		l.shut()
@@ -241,7 +250,10 @@ func (l *Loop) SetHandler(h conn.Handler) { l.env.SetHandler(h) }
 // Fields that are zero leave a timeout as it is. It may be called from any
 // goroutine; after Run has returned it does nothing.
 func (l *Loop) SetTimeouts(t Timeouts) {
-	l.Post(func() { l.timeouts.set(t) })
+	l.Post(func() {
+		l.timeouts.set(t)
+		l.rate.set(t)
+	})
 }
 
 // fault logs a mistake of the application's.

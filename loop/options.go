@@ -20,6 +20,15 @@ type Options struct {
 	Limits   conn.Limits // of one connection
 	Timeouts Timeouts    // of the connections that wait for something
 
+	// HeadFirst has the handler called when the head of a request is there, before
+	// its body: it may refuse at once, take the body in pieces (Conn.StreamBody), or
+	// await it (Conn.AwaitBody). Otherwise the body is read whole before.
+	HeadFirst bool
+
+	// NoHint keeps a client's FIN from closing Done. With clients that close their
+	// side behind a request, and wait for the reply, FIN says nothing.
+	NoHint bool
+
 	// MaxConns is how many connections are served at once; default 90 % of the
 	// descriptor limit. Some more are accepted to be told so (503), and beyond
 	// those clients wait in the listener's queue.
@@ -55,6 +64,13 @@ type Timeouts struct {
 	Write  time.Duration // for the client to take some of what waits to be written; default 20 s, then reset
 	Idle   time.Duration // between two requests; default 75 s, then close
 	Linger time.Duration // after FIN, between two reads; default 2 s, and 10 s in all, then close
+
+	// A client must send a body, and take output, at MinRate bytes a second at
+	// least, or is treated as if it did nothing at all; default 1 KiB. That
+	// is judged over each Grace of waiting for it; default 10 s. A handler's own time
+	// does not count, nor the quiet in a stream.
+	MinRate int
+	Grace   time.Duration
 }
 
 const lingerInAll = 10 * time.Second
@@ -66,6 +82,7 @@ var defaultTimeouts = byClass{
 	conn.ForHead:  10 * time.Second,
 	conn.ForBody:  20 * time.Second,
 	conn.ForReply: 5 * time.Minute,
+	conn.ForMore:  math.MaxInt64,
 	conn.ForWrite: 20 * time.Second,
 	conn.ForNext:  75 * time.Second,
 	conn.ForFIN:   2 * time.Second,

@@ -80,7 +80,10 @@ func (l *Loop) readLast(fd int, r *record) bool {
 // feed gives bytes to the connection's machine, which it gets if it has none.
 func (l *Loop) feed(fd int, r *record, p []byte) {
 	m := l.machine(fd, r)
-	m.Feed(p)
+	slow := r.class == conn.ForBody && l.slow(r, int64(len(p)))
+	if m.Feed(p); slow && m.Class() == conn.ForBody {
+		m.Expire()
+	}
 	if r.finSent && l.now-r.finSince > int64(lingerInAll) {
 		l.close(fd, r, nil)
 		return
@@ -145,28 +148,73 @@ const (
 // reports whether the connection is still there.
 func (l *Loop) settle(fd int, r *record, m *conn.Machine, a activity) bool {
 	wrote := l.flush(fd, r, m)
+	if r.class == conn.ForWrite && wrote > 0 && l.slow(r, wrote) && m.Pending() > 0 {
+		l.reset(fd, r)
+		return false
+	}
 	if m.State() == conn.Linger && !r.finSent {
 		r.finSent, r.finSince = true, l.now
 		l.k.CloseWrite(fd)
 	}
 	if m.State() == conn.Closed {
-		l.close(fd, r, conn.ErrGone)
+		if m.Reset() {
+			l.reset(fd, r)
+		} else {
+			l.close(fd, r, conn.ErrGone)
+		}
 		return false
 	}
 	class := m.Class()
-	if class != r.class || wrote || a == active && class != conn.ForWrite {
+	if class != r.class || wrote > 0 || a == active && class != conn.ForWrite {
 		l.place(fd, r, class)
 	}
 	if m.Resting() {
 		r.state = m.State()
 		l.machines.giveBack(r.slot)
 		r.slot = none
-	} else if m.Again() && !r.again {
-		r.again = true
-		l.again = append(l.again, conn.Handle{FD: uint32(fd), Generation: r.generation})
+	} else {
+		l.scheduleRest(fd, r, m)
 	}
 	l.watchFor(fd, r, m)
 	return true
+}
+
+// scheduleRest sees to it that what the machine can do without an event is done:
+// in the next turn, or when a resumable reply's time has come.
+func (l *Loop) scheduleRest(fd int, r *record, m *conn.Machine) {
+	h := conn.Handle{FD: uint32(fd), Generation: r.generation}
+	if (m.Again() || m.Pending() > 0 && !r.blocked) && !r.again {
+		r.again = true
+		l.again = append(l.again, h)
+	}
+	if d, ok := m.TakeWait(); ok {
+		l.machines.slots[r.slot].timer = l.After(d, func() { l.due(h) })
+	}
+}
+
+// wakeWaiting lets the resumable replies go on that wait for the loop's end.
+func (l *Loop) wakeWaiting() {
+	var all []conn.Handle
+	for fd := l.waiting[conn.ForMore].head; fd != none; fd = l.records.at(fd).next {
+		if r := l.records.at(fd); l.machines.at(r.slot).OrStop() {
+			all = append(all, conn.Handle{FD: uint32(fd), Generation: r.generation})
+		}
+	}
+	for _, h := range all {
+		l.due(h)
+	}
+}
+
+// due lets a resumable reply go on.
+func (l *Loop) due(h conn.Handle) {
+	if r := l.records.find(h); r != nil && r.slot != none {
+		if t := l.machines.slots[r.slot].timer; t != nil {
+			t.Stop()
+		}
+		m := l.machines.at(r.slot)
+		m.Due()
+		l.settle(int(h.FD), r, m, passive)
+	}
 }
 
 // watchFor has the epoll set watch for what the connection needs. Read interest
@@ -196,28 +244,67 @@ func (l *Loop) watch(fd int, r *record, interest uint32) {
 	r.interest = interest
 }
 
-// maxWrite bounds one call, during which the collector may have to wait.
-const maxWrite = 256 << 10
+// What bounds the output of a connection in one go, so that others have their turn
+// and the collector need not wait for long.
+const (
+	maxWrite = 256 << 10 // bytes in one call
+	maxFlush = 1 << 20   // bytes, until the next turn
+)
 
-// flush writes what there is, until the socket is full. It reports whether
-// anything was written.
-func (l *Loop) flush(fd int, r *record, m *conn.Machine) (wrote bool) {
-	for len(m.Output()) > 0 && !r.blocked {
-		out := m.Output()
-		out = out[:min(len(out), maxWrite)]
-		n, errno := l.k.Write(fd, out)
-		if errno != 0 && errno != syscall.EAGAIN && errno != syscall.EINTR {
+// flush writes what there is, until the socket is full or others have to have their
+// turn.
+func (l *Loop) flush(fd int, r *record, m *conn.Machine) (wrote int64) {
+	for m.Pending() > 0 && !r.blocked && wrote < maxFlush {
+		n, full, errno := l.writeNext(fd, m)
+		switch errno {
+		case 0, syscall.EAGAIN, syscall.EINTR:
+		default:
 			m.Abandon(conn.ErrGone)
-			break
+			return wrote
 		}
-		if n < len(out) {
+		if full {
 			r.blocked = true
 			r.unacked = l.unacked(fd)
 		}
-		m.Wrote(n)
-		wrote = wrote || n > 0
+		if n > 0 {
+			m.Wrote(n)
+		}
+		wrote += int64(n)
 	}
 	return wrote
+}
+
+// writeNext writes some of what is next. It reports whether the socket is full.
+func (l *Loop) writeNext(fd int, m *conn.Machine) (n int, full bool, errno syscall.Errno) {
+	if f, ok := m.File(); ok {
+		return l.writeFile(fd, m, f)
+	}
+	out := m.Output()
+	switch {
+	case len(out) > maxWrite:
+		out = out[:maxWrite]
+		n, errno = l.k.Write(fd, out)
+	case int64(len(out)) < m.Pending():
+		n, errno = l.k.WriteMore(fd, out)
+	default:
+		n, errno = l.k.Write(fd, out)
+	}
+	return n, n < len(out), errno
+}
+
+// writeFile writes some of a file.
+func (l *Loop) writeFile(fd int, m *conn.Machine, f conn.FileRange) (n int, full bool, errno syscall.Errno) {
+	n, errno = l.k.Sendfile(fd, f.FD, f.Offset, int(min(f.Length, maxWrite)))
+	switch {
+	case errno == syscall.EAGAIN || errno == syscall.EINTR:
+		return 0, true, errno
+	case errno != 0:
+		return 0, false, errno
+	case n == 0:
+		m.Truncated()
+		return 0, false, 0
+	}
+	return n, n < int(min(f.Length, maxWrite)), 0
 }
 
 // close ends a connection. Replies that are not out yet fail with reason.

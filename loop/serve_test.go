@@ -137,8 +137,8 @@ func TestUnreadRepliesAreBoundedAndHoldUpNobody(t *testing.T) {
 	s.held(Held{Listeners: 1, Write: 1})
 	s.dial().ask("/", 200, body)
 	s.on(func() {
-		for _, m := range s.machines.slots {
-			if m != nil && len(m.Output()) > 256<<10+len(body)+1<<10 {
+		for _, slot := range s.machines.slots {
+			if m := slot.m; m != nil && len(m.Output()) > 256<<10+len(body)+1<<10 {
 				t.Errorf("%d bytes wait to be written", len(m.Output()))
 			}
 		}

@@ -27,13 +27,17 @@ const (
 
 // simRequest is a request and what it must be answered with.
 type simRequest struct {
-	id     int
-	kind   string
-	size   int  // of the reply's body
-	body   int  // of the request's
-	closes bool // the client says that it is the last
-	status int
+	id      int
+	kind    string
+	size    int  // of the reply's body
+	body    int  // of the request's
+	closes  bool // the client says that it is the last
+	status  int
+	garbled bool // it has garbage in it
 }
+
+// isCut reports whether the server breaks off in the middle of the reply.
+func (q *simRequest) isCut() bool { return q.kind == "abort" || q.kind == "cut" && q.size > q.id%7 }
 
 // simClient is one client: what it sends, what it got.
 type simClient struct {
@@ -44,7 +48,6 @@ type simClient struct {
 	requests []*simRequest
 	ends     []int // where in the wire each request ends
 	wire     []byte
-	intact   int // of the wire; behind it is garbage
 	sent     int
 	got      []byte
 	refused  bool // nobody listened
@@ -54,7 +57,8 @@ type simClient struct {
 	gap      time.Duration
 }
 
-var kinds = []string{"page", "page", "page", "echo", "defer", "never", "panic", "none", "close", "twice", "post", "FROB"}
+var kinds = []string{"page", "page", "page", "echo", "defer", "never", "panic", "none", "close", "twice", "post", "FROB",
+	"known", "chunks", "abort", "events", "file", "cut", "upload", "early", "pass"}
 
 func newSimClient(w *world, id int) *simClient {
 	r := w.k.Rand()
@@ -72,10 +76,12 @@ func newSimClient(w *world, id int) *simClient {
 		c.wire = append(c.wire, c.serialise(q)...)
 		c.ends = append(c.ends, len(c.wire))
 	}
-	c.intact = len(c.wire)
 	if c.temper == rude && r.IntN(3) == 0 {
-		c.intact = r.IntN(len(c.wire))
-		c.wire = append(c.wire[:c.intact], "\x00 garbage\r\n\r\n"...)
+		intact := r.IntN(len(c.wire))
+		c.wire = append(c.wire[:intact], "\x00 garbage\r\n\r\n"...)
+		for i, q := range c.requests {
+			q.garbled = c.ends[i] > intact
+		}
 	}
 	return c
 }
@@ -84,7 +90,7 @@ func newSimClient(w *world, id int) *simClient {
 func (c *simClient) serialise(q *simRequest) []byte {
 	method, fields, body := "GET", "", ""
 	switch q.kind {
-	case "echo":
+	case "echo", "upload", "early", "pass":
 		method = "POST"
 		q.body = q.size % 5000
 		body = string(simBody(q.id, q.body))
@@ -116,20 +122,33 @@ func simBody(id, n int) []byte {
 	return bytes.Repeat([]byte(unit), n/len(unit)+1)[:n]
 }
 
+// requestOf is the request that c is about; nil if a rude client has made it up.
+func (w *world) requestOf(c *conn.Conn) *simRequest {
+	path := bytes.Split(c.Request().Path(), []byte("/"))
+	if len(path) < 3 {
+		return nil
+	}
+	id, _ := strconv.Atoi(string(path[2]))
+	return w.requests[id]
+}
+
 // handle is the server's handler.
 func (w *world) handle(c *conn.Conn) {
-	path := bytes.Split(c.Request().Path(), []byte("/"))
-	id, _ := strconv.Atoi(string(path[2]))
-	q := w.requests[id]
+	q := w.requestOf(c)
 	if q == nil {
-		c.Error(404) // of a rude client's making
+		c.Error(404)
 		return
 	}
-	w.asked++
+	id := q.id
+	w.hooks[id] += 0
 	c.AfterReply(func(_ *conn.Conn, err error) {
 		w.log("request %d: AfterReply: %v", id, err)
 		w.hooks[id]++
 	})
+	if part, ok := parts[q.kind]; ok {
+		part(w, c, q)
+		return
+	}
 	switch q.kind {
 	case "echo":
 		c.Reply(200, "text/plain", c.Request().Body())

@@ -30,6 +30,15 @@ func splitReplies(b []byte) (s simReplies) {
 		if err != nil || !bytes.HasPrefix(head, []byte("HTTP/1.1 ")) {
 			violate("%q is no reply", head)
 		}
+		reply := simReply{status, bytes.Contains(head, []byte("\r\nConnection: close")), nil}
+		if bytes.Contains(head, []byte("\r\nTransfer-Encoding: chunked")) {
+			if reply.body, rest, ok = joinChunks(rest); !ok {
+				break
+			}
+			s.whole = append(s.whole, reply)
+			b = rest
+			continue
+		}
 		_, length, _ := bytes.Cut(head, []byte("\r\nContent-Length: "))
 		length, _, _ = bytes.Cut(length, []byte("\r\n"))
 		n, err := strconv.Atoi(string(length))
@@ -39,11 +48,29 @@ func splitReplies(b []byte) (s simReplies) {
 		if len(rest) < n {
 			break
 		}
-		s.whole = append(s.whole, simReply{status, bytes.Contains(head, []byte("\r\nConnection: close")), rest[:n]})
+		reply.body = rest[:n]
+		s.whole = append(s.whole, reply)
 		b = rest[n:]
 	}
 	s.rest = b
 	return s
+}
+
+// joinChunks is a chunked body and what is behind it, if it is whole.
+func joinChunks(b []byte) (body, rest []byte, ok bool) {
+	for {
+		line, rest, found := bytes.Cut(b, []byte("\r\n"))
+		n, err := strconv.ParseInt(string(line), 16, 32)
+		switch {
+		case !found || len(rest) < int(n)+2:
+			return nil, nil, false
+		case err != nil || string(rest[n:n+2]) != "\r\n":
+			violate("no chunk: %q", b[:min(len(b), 40)])
+		case n == 0:
+			return body, rest[2:], true
+		}
+		body, b = append(body, rest[:n]...), rest[n+2:]
+	}
 }
 
 // finish judges what a client got, when all is over.
@@ -64,6 +91,12 @@ func (c *simClient) finish() {
 		c.verify(i, reply, i == len(replies.whole)-1)
 	}
 	prompt := c.temper == honest || c.temper == sleepy // in reading
+	if next := len(replies.whole); next < len(c.requests) {
+		// Cut as it must be; or the client has let a deadline pass in the middle.
+		if q := c.requests[next]; q.isCut() || q.kind == "pass" && c.temper != honest {
+			return
+		}
+	}
 	blameless := c.left || c.conn.Faulty || c.reset && !prompt
 	if !blameless && len(replies.rest) > 0 {
 		violate("client %d got part of a reply: %q", c.id, replies.rest[:min(len(replies.rest), 100)])
@@ -82,14 +115,17 @@ func (c *simClient) verify(i int, reply simReply, last bool) {
 		return
 	case reply.status == 400 && reply.closes && last && c.temper == rude: // garbage, or half a request and FIN
 		return
-	case i < len(c.requests) && c.ends[i] > c.intact: // a request that has garbage in it
+	case i < len(c.requests) && c.requests[i].garbled:
 		return
-	case i >= len(c.requests) || c.ends[i] > c.sent:
+	case i >= len(c.requests) || c.ends[i] > c.sent && c.requests[i].kind != "early":
 		violate("client %d got %d replies, and had sent %d bytes of %v", c.id, i+1, c.sent, c.ends)
 	}
 	q := c.requests[i]
+	if q.isCut() {
+		violate("client %d: the reply to request %d (%s) looks whole", c.id, q.id, q.kind)
+	}
 	want := simBody(q.id, q.size)
-	if q.kind == "echo" {
+	if q.kind == "echo" || q.kind == "pass" {
 		want = simBody(q.id, q.body)
 	}
 	if reply.status != q.status {

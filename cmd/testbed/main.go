@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
-	"time"
 
 	"catboat/loop"
 )
@@ -37,7 +36,7 @@ func main() {
 }
 
 func run(listen, logFile, pidFile string, t loop.Timeouts) error {
-	o := loop.Options{Timeouts: t}
+	o := loop.Options{HeadFirst: true, Timeouts: t}
 	if logFile != "" {
 		f, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 		if err != nil {
@@ -62,10 +61,4 @@ func run(listen, logFile, pidFile string, t loop.Timeouts) error {
 	}
 	fmt.Printf("listening on %s\n", bound)
 	return l.Run()
-}
-
-// milliseconds reads a query's value; what is no number is none.
-func milliseconds(s string) time.Duration {
-	n, _ := strconv.Atoi(s)
-	return time.Duration(min(max(n, 0), 600_000)) * time.Millisecond
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/url"
 	"slices"
 	"strconv"
@@ -17,8 +18,8 @@ import (
 
 const (
 	plain  = "text/plain"
-	binary = "application/octet-stream"
-	maxBig = 16 << 20
+	octets = "application/octet-stream"
+	events = "text/event-stream"
 )
 
 var hello = []byte("Hello, World!")
@@ -27,21 +28,25 @@ var hello = []byte("Hello, World!")
 type path struct {
 	handler conn.Handler
 	methods []string
+	atHead  bool // it is called before the body has come
 }
 
-// newPaths is the handler of all paths.
+// newPaths is the handler of all paths, to be called at the head. What it refuses
+// by the head alone is refused before the body has come.
 func newPaths(l *loop.Loop) conn.Handler {
 	read, write := []string{"GET", "HEAD"}, []string{"POST"}
 	paths := map[string]path{
-		"/":                 {func(c *conn.Conn) { c.Reply(200, plain, hello) }, read},
-		"/echo":             {echo, write},
-		"/fast":             {func(c *conn.Conn) { c.Reply(200, binary, pattern(1024)) }, read},
-		"/slow":             {slow(l), read},
-		"/big":              {big, read},
-		"/defer":            {deferred, read},
-		"/panic":            {func(c *conn.Conn) { panic("asked for") }, read},
-		"/checkConnections": {admin.CheckConnections(l), read},
-		"/readyz":           {func(c *conn.Conn) { c.Reply(200, plain, []byte("ready\n")) }, read},
+		"/":                 {func(c *conn.Conn) { c.Reply(200, plain, hello) }, read, false},
+		"/echo":             {echo, write, false},
+		"/fast":             {func(c *conn.Conn) { c.Reply(200, octets, pattern(0, 1024)) }, read, false},
+		"/slow":             {slow, read, false},
+		"/big":              {big, read, false},
+		"/upload":           {upload, write, true},
+		"/sse":              {sse, read, false},
+		"/defer":            {deferred, read, false},
+		"/panic":            {func(c *conn.Conn) { panic("asked for") }, read, false},
+		"/checkConnections": {admin.CheckConnections(l), read, false},
+		"/readyz":           {func(c *conn.Conn) { c.Reply(200, plain, []byte("ready\n")) }, read, false},
 	}
 	return func(c *conn.Conn) {
 		r := c.Request()
@@ -49,48 +54,49 @@ func newPaths(l *loop.Loop) conn.Handler {
 		switch {
 		case !ok:
 			c.Error(404)
-		case slices.Contains(p.methods, r.Method()):
+		case !slices.Contains(p.methods, r.Method()):
+			refuseMethod(c, p.methods)
+		case p.atHead:
 			p.handler(c)
 		default:
-			c.SetHeader("Allow", strings.Join(append(p.methods, "OPTIONS"), ", "))
-			if r.Method() == "OPTIONS" {
-				c.Reply(204, "", nil)
-				return
-			}
-			c.Error(405)
+			c.AwaitBody(p.handler)
 		}
 	}
 }
 
-func echo(c *conn.Conn) { c.Reply(200, binary, c.Request().Body()) }
-
-// slow answers when ms milliseconds have passed, without a goroutine.
-func slow(l *loop.Loop) conn.Handler {
-	return func(c *conn.Conn) {
-		d := c.Defer()
-		l.After(milliseconds(query(c).Get("ms")), func() { d.Reply(200, binary, pattern(1024)) })
+func refuseMethod(c *conn.Conn, methods []string) {
+	c.SetHeader("Allow", strings.Join(append(methods, "OPTIONS"), ", "))
+	if c.Request().Method() == "OPTIONS" {
+		c.Reply(204, "", nil)
+		return
 	}
+	c.Error(405)
 }
 
-// deferred is slow with a goroutine.
+func echo(c *conn.Conn) { c.Reply(200, octets, c.Request().Body()) }
+
+// upload answers with the number of bytes that were sent, and keeps none.
+func upload(c *conn.Conn) {
+	n := 0
+	c.StreamBody().Each(func(c *conn.Conn, p []byte, err error) int {
+		n += len(p)
+		if err == io.EOF {
+			c.Reply(200, plain, fmt.Appendf(nil, "%d\n", n))
+		}
+		return len(p)
+	})
+}
+
+// deferred answers when ms milliseconds have passed, with a goroutine.
 func deferred(c *conn.Conn) {
 	d, wait := c.Defer(), milliseconds(query(c).Get("ms"))
 	go func() {
 		select {
 		case <-time.After(wait):
-			d.Reply(200, binary, pattern(1024))
+			d.Reply(200, octets, pattern(0, 1024))
 		case <-d.Done():
 		}
 	}()
-}
-
-func big(c *conn.Conn) {
-	n, err := strconv.Atoi(query(c).Get("bytes"))
-	if err != nil || n < 0 || n > maxBig {
-		c.Error(400)
-		return
-	}
-	c.Reply(200, binary, pattern(n))
 }
 
 func query(c *conn.Conn) url.Values {
@@ -98,11 +104,20 @@ func query(c *conn.Conn) url.Values {
 	return v
 }
 
-// pattern is n bytes in which each place can be told from the others: records of
-// 16 bytes that count.
-func pattern(n int) []byte {
-	b := make([]byte, 0, n+16)
-	for k := 0; len(b) < n; k++ {
+// milliseconds reads a query's value; what is no number is none.
+func milliseconds(s string) time.Duration {
+	n, _ := strconv.Atoi(s)
+	return time.Duration(min(max(n, 0), 600_000)) * time.Millisecond
+}
+
+// record is 16 bytes of the pattern, which count: so each place can be told from
+// the others.
+const record = 16
+
+// pattern is n bytes of the pattern, from record number first on.
+func pattern(first, n int) []byte {
+	b := make([]byte, 0, n+record)
+	for k := first; len(b) < n; k++ {
 		b = fmt.Appendf(b, "%015d\n", k)
 	}
 	return b[:n]

@@ -43,6 +43,14 @@ type Kernel interface {
 	// Write writes the first n bytes of p, perhaps not all. write(2)
 	Write(fd int, p []byte) (n int, errno syscall.Errno)
 
+	// WriteMore is Write for what something follows at once: what does not fill a
+	// packet waits for that. sendto(2), MSG_MORE
+	WriteMore(fd int, p []byte) (n int, errno syscall.Errno)
+
+	// Sendfile writes at most length bytes of a file, from offset on. 0 bytes are the
+	// file's end. It may wait for a disk. sendfile(2)
+	Sendfile(fd, file int, offset int64, length int) (n int, errno syscall.Errno)
+
 	// CloseWrite sends FIN behind what was written. shutdown(2)
 	CloseWrite(fd int) syscall.Errno
 

@@ -28,6 +28,7 @@ type Linux struct {
 	one        unix.EpollEvent
 	linger     unix.Linger
 	queued     int32
+	offset     int64
 }
 
 // NewLinux makes an epoll set with the descriptor of Wake in it.
@@ -91,6 +92,18 @@ func (k *Linux) Read(fd int, p []byte) (int, syscall.Errno) {
 // Write is documented at [Kernel].
 func (k *Linux) Write(fd int, p []byte) (int, syscall.Errno) {
 	return transfer(syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))))
+}
+
+// WriteMore is documented at [Kernel].
+func (k *Linux) WriteMore(fd int, p []byte) (int, syscall.Errno) {
+	return transfer(syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
+		unix.MSG_MORE|unix.MSG_NOSIGNAL, 0, 0))
+}
+
+// Sendfile is documented at [Kernel]. It may wait, so Go's scheduler is told.
+func (k *Linux) Sendfile(fd, file int, offset int64, length int) (int, syscall.Errno) {
+	k.offset = offset
+	return transfer(syscall.Syscall6(unix.SYS_SENDFILE, uintptr(fd), uintptr(file), uintptr(unsafe.Pointer(&k.offset)), uintptr(length), 0, 0))
 }
 
 func transfer(n, _ uintptr, errno syscall.Errno) (int, syscall.Errno) {

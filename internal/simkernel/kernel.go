@@ -43,6 +43,7 @@ type Kernel struct {
 	most  int           // open files
 	queue schedule
 	woken bool
+	disk  [][]byte // files
 	gone  []uint64 // data of descriptors closed lately
 	stats Stats
 }
@@ -243,6 +244,37 @@ func (k *Kernel) Write(fd int, p []byte) (n int, errno syscall.Errno) {
 	n = k.some(min(len(p), room), &k.stats.ShortWrites)
 	c.toClient = append(c.toClient, p[:n]...)
 	return n, 0
+}
+
+// WriteMore is documented at kernel.Kernel.
+func (k *Kernel) WriteMore(fd int, p []byte) (n int, errno syscall.Errno) { return k.Write(fd, p) }
+
+// firstFile is where the descriptors of files on disk begin.
+const firstFile = 1 << 20
+
+// Disk puts a file on the disk, open for Sendfile. It is none of those that Open
+// counts.
+func (k *Kernel) Disk(content []byte) (fd int) {
+	k.disk = append(k.disk, content)
+	return firstFile + len(k.disk) - 1
+}
+
+// Truncate cuts a file of Disk's.
+func (k *Kernel) Truncate(fd, length int) { k.disk[fd-firstFile] = k.disk[fd-firstFile][:length] }
+
+// Sendfile is documented at kernel.Kernel.
+func (k *Kernel) Sendfile(fd, file int, offset int64, length int) (n int, errno syscall.Errno) {
+	if file < firstFile || file-firstFile >= len(k.disk) {
+		panic(Violation(fmt.Sprintf("sendfile of descriptor %d, which is not open", file)))
+	}
+	content := k.disk[file-firstFile]
+	content = content[min(int(offset), len(content)):]
+	content = content[:min(length, len(content))]
+	if len(content) == 0 {
+		k.Log("sendfile(%d, %d, %d bytes at %d) = 0", fd, file, length, offset)
+		return 0, 0
+	}
+	return k.Write(fd, content)
 }
 
 // transferErrno is what keeps a read or write from doing anything.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"go/ast"
 	"maps"
 	"os"
 	"os/exec"
@@ -20,10 +21,11 @@ var arrows = map[string][]string{
 	"conn":               {"httpparse"},
 	"internal/kernel":    {},
 	"internal/simkernel": {"internal/kernel"},
+	"files":              {"conn"},
 	"loop":               {"conn", "internal/kernel"},
 	"restart":            {"loop", "conn"},
 	"admin":              {"restart", "loop", "conn"},
-	"cmd/*":              {"admin", "restart", "loop", "conn"},
+	"cmd/*":              {"admin", "restart", "loop", "files", "conn"},
 	"internal/tidy":      {},
 }
 
@@ -31,7 +33,9 @@ var arrows = map[string][]string{
 // nothing from which a socket, a clock or a goroutine can be had.
 var pure = map[string][]string{
 	"httpparse": bytesOnly,
-	"conn":      append([]string{"catboat/httpparse", "github.com/valyala/bytebufferpool"}, bytesOnly...),
+	// Locks, since a body is read and a reply written by goroutines of the
+	// program's; of time only what a duration is, see clockStaysOut.
+	"conn": append([]string{"catboat/httpparse", "github.com/valyala/bytebufferpool", "sync", "time"}, bytesOnly...),
 }
 
 var bytesOnly = []string{
@@ -48,6 +52,7 @@ var (
 
 func TestImportsPointDown(t *testing.T)                           { hold(t, importsPointDown) }
 func TestPureLayersImportNeitherSocketNorClock(t *testing.T)      { hold(t, importsStayPure) }
+func TestConnHasDurationsButNoClock(t *testing.T)                 { hold(t, clockStaysOut) }
 func TestOnlyTestsImportWhatIsRequiredForTestsAlone(t *testing.T) { hold(t, importsAreRequired) }
 
 func TestRootModuleRequiresTwoModules(t *testing.T) {
@@ -127,6 +132,27 @@ func importsStayPure(files []source) []string {
 		return fmt.Sprintf("package %s imports %s; it knows bytes, and may import only what reaches neither a socket nor a clock: %s",
 			s.pkg, path, strings.Join(allowed, ", "))
 	})
+}
+
+// clockStaysOut lets conn speak of durations, which are numbers, and of nothing
+// else that package time has.
+func clockStaysOut(files []source) (complaints []string) {
+	for _, s := range files {
+		if s.pkg != "conn" || s.test {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			use, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if on, ok := use.X.(*ast.Ident); ok && on.Name == "time" && use.Sel.Name != "Duration" {
+				complaints = append(complaints, s.at(use.Pos())+": package conn uses time."+use.Sel.Name+"; the clock is the loop's")
+			}
+			return true
+		})
+	}
+	return complaints
 }
 
 // importsAreRequired holds for packages outside of the standard library, which

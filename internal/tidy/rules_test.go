@@ -30,6 +30,8 @@ func TestEachRuleFindsWhatItForbids(t *testing.T) {
 		{"a clock", importsStayPure, "httpparse/a.go", "package httpparse\nimport \"time\"", "httpparse/a.go:2:", "imports time"},
 		{"a pool below conn", importsStayPure, "httpparse/a.go", "package httpparse\nimport \"github.com/valyala/bytebufferpool\"", "httpparse/a.go:2:", "bytebufferpool"},
 		{"a pool in conn", importsStayPure, "conn/a.go", "package conn\nimport \"github.com/valyala/bytebufferpool\"", "", ""},
+		{"the time in conn", clockStaysOut, "conn/a.go", "package conn\nimport \"time\"\nvar t = time.Now()", "conn/a.go:3:", "uses time.Now"},
+		{"a duration in conn", clockStaysOut, "conn/a.go", "package conn\nimport \"time\"\nvar d time.Duration", "", ""},
 		{"a clock above", importsStayPure, "loop/a.go", "package loop\nimport \"time\"", "", ""},
 		{"a stranger", importsAreRequired, "loop/a.go", "package loop\nimport \"example.com/x\"", "loop/a.go:2:", "example.com/x"},
 		{"a test's helper in code", importsAreRequired, "loop/a.go", "package loop\nimport \"github.com/google/go-cmp/cmp\"", "loop/a.go:2:", "go-cmp"},
