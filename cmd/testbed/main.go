@@ -11,34 +11,44 @@ import (
 	"os"
 	"strconv"
 
+	"catboat/files"
 	"catboat/loop"
 )
 
+// settings is what the flags say.
+type settings struct {
+	listen, static, logFile, pidFile string
+	timeouts                         loop.Timeouts
+}
+
 func main() {
-	var t loop.Timeouts
-	listen := flag.String("listen", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
+	var s settings
+	t := &s.timeouts
+	flag.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
+	flag.StringVar(&s.static, "static", "", "`folder` to serve as /static/ (default none)")
 	flag.DurationVar(&t.Head, "header", 0, "time for a whole head (default 10s)")
 	flag.DurationVar(&t.Body, "body", 0, "time between two bytes of a body (default 20s)")
 	flag.DurationVar(&t.Write, "write", 0, "time for a client to take some of a reply (default 20s)")
 	flag.DurationVar(&t.Idle, "idle", 0, "time between two requests (default 1m15s)")
-	logFile := flag.String("log", "", "`file` for the server's own log (default stderr)")
-	pidFile := flag.String("pid", "", "`file` for the process ID")
+	flag.StringVar(&s.logFile, "log", "", "`file` for the server's own log (default stderr)")
+	flag.StringVar(&s.pidFile, "pid", "", "`file` for the process ID")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "testbed: unexpected argument %q\n", flag.Arg(0))
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := run(*listen, *logFile, *pidFile, t); err != nil {
+	if err := s.run(); err != nil {
 		slog.Error("testbed failed", "error", err)
 		os.Exit(1)
 	}
 }
 
-func run(listen, logFile, pidFile string, t loop.Timeouts) error {
-	o := loop.Options{HeadFirst: true, Timeouts: t}
-	if logFile != "" {
-		f, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+// run serves until the loop ends.
+func (s *settings) run() error {
+	o := loop.Options{HeadFirst: true, Timeouts: s.timeouts}
+	if s.logFile != "" {
+		f, err := os.OpenFile(s.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 		if err != nil {
 			return err
 		}
@@ -49,13 +59,22 @@ func run(listen, logFile, pidFile string, t loop.Timeouts) error {
 	if err != nil {
 		return err
 	}
-	l.SetHandler(newPaths(l))
-	bound, err := l.Listen("tcp", listen)
+	paths := newPaths(l)
+	if s.static != "" {
+		tree, err := files.New(s.static, files.Options{Prefix: staticPrefix})
+		if err != nil {
+			return err
+		}
+		defer tree.Close()
+		paths = beside(paths, tree.Serve)
+	}
+	l.SetHandler(paths)
+	bound, err := l.Listen("tcp", s.listen)
 	if err != nil {
 		return err
 	}
-	if pidFile != "" {
-		if err := os.WriteFile(pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+	if s.pidFile != "" {
+		if err := os.WriteFile(s.pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
 			return err
 		}
 	}

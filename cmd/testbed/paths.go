@@ -64,6 +64,19 @@ func newPaths(l *loop.Loop) conn.Handler {
 	}
 }
 
+const staticPrefix = "/static/"
+
+// beside has the tree answer what is beneath staticPrefix, and paths all else.
+func beside(paths, tree conn.Handler) conn.Handler {
+	return func(c *conn.Conn) {
+		if p := c.Request().Path(); len(p) >= len(staticPrefix) && string(p[:len(staticPrefix)]) == staticPrefix {
+			tree(c)
+			return
+		}
+		paths(c)
+	}
+}
+
 func refuseMethod(c *conn.Conn, methods []string) {
 	c.SetHeader("Allow", strings.Join(append(methods, "OPTIONS"), ", "))
 	if c.Request().Method() == "OPTIONS" {

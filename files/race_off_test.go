@@ -1,0 +1,6 @@
+//go:build linux && !race
+
+package files
+
+// raceDetector is off.
+const raceDetector = false
