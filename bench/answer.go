@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	dateField = "\r\nDate: "
+	dateField = "\r\ndate: " // in whatever letters
 	dateLen   = len("Thu, 01 Jan 2026 00:00:00 GMT")
 	dateSlack = 5 * time.Second // a crowded machine may keep an answer waiting
 )
@@ -40,7 +40,7 @@ func firstAnswer(address string, w workload, fixedDate bool) (*answer, error) {
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(patience))
-	if _, err := c.Write(w.request); err != nil {
+	if _, err := c.Write(w.request()); err != nil {
 		return nil, err
 	}
 	var raw bytes.Buffer
@@ -63,7 +63,7 @@ func firstAnswer(address string, w workload, fixedDate bool) (*answer, error) {
 	}
 	a := &answer{bytes: raw.Bytes(), fixedDate: fixedDate}
 	if err := a.check(resp, body, w); err != nil {
-		return nil, fmt.Errorf("%w in %q", err, a.bytes)
+		return nil, fmt.Errorf("%w in %q", err, a.bytes[:min(len(a.bytes), shown)])
 	}
 	return a, nil
 }
@@ -82,11 +82,18 @@ func (a *answer) check(resp *http.Response, body []byte, w workload) error {
 	case resp.Close != w.close:
 		return errors.New("wrong Connection")
 	}
-	a.date = bytes.Index(a.bytes, []byte(dateField)) + len(dateField)
-	if a.date < len(dateField) || !a.dateIsRight(a.bytes[a.date:][:dateLen]) {
+	a.date = dateOf(a.bytes)
+	if a.date < len(dateField) || !a.dateIsRight(a.bytes[a.date:min(a.date+dateLen, len(a.bytes))]) {
 		return errors.New("wrong Date")
 	}
 	return nil
+}
+
+// dateOf is where the value of Date begins, less than the length of dateField if
+// there is none.
+func dateOf(answer []byte) int {
+	head, _, _ := bytes.Cut(answer, []byte("\r\n\r\n"))
+	return bytes.Index(bytes.ToLower(head), []byte(dateField)) + len(dateField)
 }
 
 // matches reports whether p is right as the part of an answer that begins at

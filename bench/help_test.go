@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// built are the floor and testbed, as TestMain has built them.
+// built are the floor, testbed, and the floor that defers, as TestMain has built
+// them.
 var built []server
 
 func TestMain(m *testing.M) {
@@ -23,7 +24,8 @@ func TestMain(m *testing.M) {
 		folder, err := os.MkdirTemp("", "bench")
 		if err == nil {
 			defer os.RemoveAll(folder)
-			built, err = buildServers(folder, options{root: "..", procs: []string{"2"}})
+			built, err = selectServers("floor,catboat,floor-defer", []string{"2"}, nil)
+			err = errors.Join(err, prepareServers(built, folder, ".."))
 		}
 		if err = errors.Join(err, pinProcess(loadCore)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -36,7 +38,7 @@ func TestMain(m *testing.M) {
 // startFloor runs the floor with further arguments and returns its address.
 func startFloor(t *testing.T, args ...string) string {
 	t.Helper()
-	p, err := built[0].start(workload{floor: args})
+	p, err := built[0].start(workload{}, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +55,13 @@ func dial(t *testing.T, address string) *net.TCPConn {
 	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(10 * time.Second))
 	return c.(*net.TCPConn)
+}
+
+// basic is W1 with two connections, or a batch that closes.
+func basic(close bool) workload {
+	w := workloads[0]
+	w.conns, w.close = 2, close
+	return w
 }
 
 // scripted is a server that says whatever a test wants it to: say gets a

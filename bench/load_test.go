@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -19,19 +18,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestEveryWorkloadIsAnsweredByFloorAndTestbedAlike(t *testing.T) {
+func TestEveryWorkloadIsAnsweredByFloorsAndTestbedAlike(t *testing.T) {
 	for _, w := range workloads {
 		t.Run(w.name, func(t *testing.T) {
 			size := 0
 			for _, s := range built {
-				one, err := measure(s, w, 200*time.Millisecond)
+				if s.name == "floor-defer" && w.name != "W1" && !w.close {
+					continue // it is as the floor then
+				}
+				one, err := measure(s, w, applyLoad, 100*time.Millisecond)
 				if err != nil {
 					t.Fatalf("%s: %v", s.name, err)
 				}
-				if one.Requests <= 0 || one.CPU <= 0 || one.Seconds < 0.2 {
+				if one.Requests <= 0 || one.CPU <= 0 || one.Seconds < 0.1 {
 					t.Errorf("%s: %+v", s.name, one)
 				}
-				if size != 0 && one.Bytes != size {
+				if w.file == "" && size != 0 && one.Bytes != size { // a file has more fields
 					t.Errorf("%s answers %d bytes, the floor %d", s.name, one.Bytes, size)
 				}
 				size = one.Bytes
@@ -62,29 +64,6 @@ func TestServerHasItsCoreAndGOMAXPROCS(t *testing.T) {
 		if got != want {
 			t.Errorf("GOMAXPROCS %q: %q in the environment", procs, got)
 		}
-	}
-}
-
-func TestCPUTimeIsThatOfAllThreads(t *testing.T) {
-	p := scripted(t, nil) // this process
-	before, err := p.cpu()
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() { // on another thread, which ends: the goroutine keeps it locked
-		runtime.LockOSThread()
-		var begun, now unix.Timespec
-		unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &begun)
-		for now = begun; now.Nano()-begun.Nano() < int64(20*time.Millisecond); {
-			unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &now)
-		}
-		close(done)
-	}()
-	<-done
-	after, err := p.cpu()
-	if err != nil || after-before < 20*time.Millisecond {
-		t.Errorf("%v for a loop of 20 ms, %v", after-before, err)
 	}
 }
 
@@ -119,7 +98,7 @@ func TestAnyWrongAnswerFailsTheRun(t *testing.T) {
 		{"nothing", false, func(int) (string, bool) { return "", false }, "no answer in 1s"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			w := workload{conns: 2, depth: 1, request: get(), contentType: "text/plain", body: hello, close: row.close}
+			w := basic(row.close)
 			p := scripted(t, func(conn, request int) (string, bool) {
 				if conn == 0 { // the one whose answer is taken as the right one
 					return rightAnswer(map[bool][]string{true: {closing}}[row.close]...), row.close
@@ -145,7 +124,7 @@ func TestAnyWrongAnswerFailsTheRun(t *testing.T) {
 func TestConnectionThatIsNeverAnsweredFailsTheRun(t *testing.T) {
 	patience = time.Second
 	t.Cleanup(func() { patience = 5 * time.Second })
-	w := workload{conns: 2, depth: 1, request: get(), contentType: "text/plain", body: hello}
+	w := basic(false)
 	p := scripted(t, func(conn, request int) (string, bool) {
 		if conn == 1 {
 			return "", false
@@ -177,8 +156,7 @@ func TestFirstAnswerIsRefusedIfAnythingIsWrong(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			p := scripted(t, func(int, int) (string, bool) { return row.text, true })
-			w := workload{request: get(), contentType: "text/plain", body: hello}
-			if _, err := firstAnswer(p.address, w, false); err == nil || !strings.Contains(err.Error(), row.want) {
+			if _, err := firstAnswer(p.address, basic(false), false); err == nil || !strings.Contains(err.Error(), row.want) {
 				t.Errorf("%v, want %q in it", err, row.want)
 			}
 		})
@@ -187,7 +165,7 @@ func TestFirstAnswerIsRefusedIfAnythingIsWrong(t *testing.T) {
 
 func TestAnswersMatchWholeAndInPieces(t *testing.T) {
 	text := []byte(rightAnswer())
-	a := answer{bytes: text, date: bytes.Index(text, []byte(dateField)) + len(dateField)}
+	a := answer{bytes: text, date: dateOf(text)}
 	for i := range text {
 		if !a.matches(text[:i], 0) || !a.matches(text[i:], i) {
 			t.Errorf("split at %d: the right answer does not match", i)
@@ -235,7 +213,7 @@ func TestFloorGoesOnAfterAShortWrite(t *testing.T) {
 	c := dial(t, startFloor(t))
 	c.SetReadBuffer(64 << 10)
 	c.SetWriteBuffer(64 << 10)
-	all := bytes.Repeat(get(), heads)
+	all := bytes.Repeat(workloads[0].request(), heads)
 	c.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
 	n, err := c.Write(all)
 	if !errors.Is(err, os.ErrDeadlineExceeded) {

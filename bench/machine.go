@@ -25,14 +25,12 @@ type machine struct {
 func thisMachine() machine {
 	var u unix.Utsname
 	unix.Uname(&u) // fails for a bad address alone
-	cc, _ := exec.Command(cmp.Or(os.Getenv("CC"), "cc"), "--version").Output()
-	firstLine, _, _ := strings.Cut(string(cc), "\n")
 	return machine{
 		Kernel:      unix.ByteSliceToString(u.Release[:]),
 		CPU:         cpuModel(),
 		Cores:       runtime.NumCPU(),
 		Go:          runtime.Version(),
-		CC:          firstLine,
+		CC:          firstLine(cmp.Or(os.Getenv("CC"), "cc"), "--version"),
 		LoadAverage: loadAverage(),
 	}
 }
@@ -53,4 +51,21 @@ func loadAverage() string {
 	text, _ := os.ReadFile("/proc/loadavg")
 	f := strings.Fields(string(text))
 	return strings.Join(f[:min(3, len(f))], " ")
+}
+
+// commitOf is the commit of a work tree, with + if it was changed since, apart
+// from results; "unknown" without git.
+func commitOf(folder string) string {
+	git := func(args ...string) (string, error) {
+		out, err := exec.Command("git", append([]string{"--no-optional-locks", "-C", folder}, args...)...).Output()
+		return strings.TrimSpace(string(out)), err
+	}
+	commit, err := git("rev-parse", "--short", "HEAD")
+	if err != nil {
+		return "unknown"
+	}
+	if changed, err := git("status", "--porcelain", "--", ".", ":!bench/results"); err != nil || changed != "" {
+		commit += "+"
+	}
+	return commit
 }

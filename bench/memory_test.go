@@ -3,11 +3,8 @@
 package main
 
 import (
-	"os"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 func TestMemoryOfHeldConnectionsIsMeasured(t *testing.T) {
@@ -17,7 +14,7 @@ func TestMemoryOfHeldConnectionsIsMeasured(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", h.name, err)
 		}
-		if f.before.all <= f.before.anonymous || f.with.all <= f.before.all || f.after.all <= 0 {
+		if f.Before.All <= f.Before.Anonymous || f.With.All <= f.Before.All || f.After.All <= 0 {
 			t.Errorf("%s: %+v", h.name, f)
 		}
 	}
@@ -34,37 +31,18 @@ func TestAConnectionThatIsNotKeptSpoilsTheMeasurement(t *testing.T) {
 	if err := crowd[0].readHello(); err == nil {
 		t.Error("a connection that the server had closed was answered")
 	}
-	if err := crowd[1].awaitSize(2); err == nil || !strings.Contains(err.Error(), "checkConnections") {
+	if err := (counter{crowd[1]}).await(0); err == nil || !strings.Contains(err.Error(), "checkConnections") {
 		t.Errorf("EpollSize of a server that does not tell it: %v", err)
-	}
-}
-
-func TestResidentMemoryIsWhatTheKernelCounts(t *testing.T) {
-	before, err := residentOf(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	const size = 32 << 20
-	p, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_POPULATE)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Munmap(p)
-	after, err := residentOf(os.Getpid())
-	if err != nil || after.all-before.all < size*9/10 || after.anonymous-before.anonymous < size*9/10 {
-		t.Errorf("%+v, then with %d more bytes %+v, %v", before, size, after, err)
-	}
-	if _, err := residentOf(1 << 30); err == nil {
-		t.Error("a process that is not there has memory")
 	}
 }
 
 func TestMemoryTableHasMediansAndRange(t *testing.T) {
 	run := func(with int64) footprint {
-		return footprint{before: resident{5e6, 2e6}, with: resident{5e6 + with, 2e6 + with/2}, after: resident{6e6, 3e6}}
+		return footprint{Before: resident{5e6, 2e6}, With: resident{5e6 + with, 2e6 + with/2}, After: resident{6e6, 3e6}}
 	}
-	got := memoryRow(holdings[0], []footprint{run(1000), run(3000), run(2000)}, 10)
-	if want := "| idle | 200 | 100..300 | 100 | 5.0 | 5.0 | 6.0 |\n"; got != want {
+	m := memorySeries{Held: "idle", Server: "x", Each: spread{200, 100, 300}, Runs: []footprint{run(1000), run(3000), run(2000)}}
+	got := m.row(10)
+	if want := "| idle | x | 200 | 100..300 | 100 | 5.0 | 5.0 | 6.0 |\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -4,14 +4,18 @@
 // processor time is the price of its parser, its checks, its deadlines and its
 // language.
 //
-//   floor -listen HOST:PORT [-close] [-body N]
+//   floor -listen HOST:PORT [-close] [-defer] [-body FILE]
 //
 // -close  closes after the answers of a read, and says so in them
-// -body   answers N times 'x' in place of "Hello, World!"
+// -defer  is told of a connection only when it has spoken (TCP_DEFER_ACCEPT),
+//         reads it at once, and lets epoll know of it only if it stays
+// -body   answers what is in a file, in place of "Hello, World!"; it is read at
+//         the start, and written from memory
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,18 +23,21 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_FD = 65536, MAX_EVENTS = 512, READ_SIZE = 65536, REPEATS = 256 };
+enum { MAX_FD = 65536, MAX_EVENTS = 512, READ_SIZE = 65536, MAX_REPEATS = 256, MANY = 512 << 10, MAX_ACCEPTS = 64 };
 
 static struct {
     size_t owed; // bytes of answers that are not yet written
     int matched; // bytes of CR LF CR LF that the last read ended with
 } conns[MAX_FD];
 
-static char *answers;     // REPEATS of them, so that one write has many
+static char *answers;     // one behind the other, so that one write has many
 static size_t answer_len; // of one
+static size_t repeats;    // of it in answers: as many as make MANY bytes
 static int closing;       // -close
+static int deferring;     // -defer
 static int epoll;
 
 static void die(const char *what) {
@@ -43,22 +50,42 @@ static void watch(int op, int fd, uint32_t events) {
     if (epoll_ctl(epoll, op, fd, &e) < 0) die("epoll_ctl");
 }
 
+// Reads a file into memory that is never freed.
+static char *contents(const char *name, size_t *len) {
+    struct stat st;
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0) die(name);
+    char *p = malloc(st.st_size + 1);
+    if (!p) die("malloc");
+    for (*len = 0; *len < (size_t)st.st_size;) {
+        ssize_t n = read(fd, p + *len, st.st_size - *len);
+        if (n <= 0) die(name);
+        *len += n;
+    }
+    close(fd);
+    return p;
+}
+
 // Makes answers of the size that the server under test has: its Server field
 // has as many bytes as ours, and a Date always has 29.
-static void make_answers(int body_len) {
+static void make_answers(const char *file) {
     char head[256];
-    int n = snprintf(head, sizeof head,
+    const char *body = "Hello, World!";
+    size_t body_len = strlen(body);
+    if (file) body = contents(file, &body_len);
+    size_t n = snprintf(head, sizeof head,
         "HTTP/1.1 200 OK\r\nServer: floor.c\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
-        "%sContent-Type: %s\r\nContent-Length: %d\r\n\r\n",
-        closing ? "Connection: close\r\n" : "",
-        body_len ? "application/octet-stream" : "text/plain", body_len ? body_len : 13);
-    answer_len = n + (body_len ? body_len : 13);
-    answers = malloc(answer_len * REPEATS);
+        "%sContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+        closing ? "Connection: close\r\n" : "", file ? "application/octet-stream" : "text/plain", body_len);
+    answer_len = n + body_len;
+    repeats = MANY / answer_len;
+    if (repeats < 1) repeats = 1;
+    if (repeats > MAX_REPEATS) repeats = MAX_REPEATS;
+    answers = malloc(answer_len * repeats);
     if (!answers) die("malloc");
-    for (char *a = answers; a < answers + answer_len * REPEATS; a += answer_len) {
+    for (char *a = answers; a < answers + answer_len * repeats; a += answer_len) {
         memcpy(a, head, n);
-        if (body_len) memset(a + n, 'x', body_len);
-        else memcpy(a + n, "Hello, World!", 13);
+        memcpy(a + n, body, body_len);
     }
 }
 
@@ -82,49 +109,62 @@ static int count_heads(const char *p, const char *end, int *matched) {
     return count;
 }
 
-// Writes what is owed, as far as the socket takes it. Returns 1 if something is
-// left, 0 if not, -1 if the connection has to be closed.
-static int flush(int fd) {
+// Writes what is owed, as far as the socket takes it. Returns what to wait for
+// now, 0 if the connection has to be closed.
+static uint32_t flush(int fd) {
     while (conns[fd].owed > 0) {
         size_t owed = conns[fd].owed;
         size_t from = (answer_len - owed % answer_len) % answer_len; // within an answer
-        size_t most = answer_len * REPEATS - from;
-        ssize_t n = write(fd, answers + from, owed < most ? owed : most);
-        if (n < 0) return errno == EAGAIN ? 1 : -1;
+        size_t most = answer_len * repeats - from;
+        size_t part = owed < most ? owed : most;
+        ssize_t n = write(fd, answers + from, part);
+        if (n < 0) return errno == EAGAIN ? EPOLLOUT : 0;
         conns[fd].owed -= n;
+        if ((size_t)n < part) return EPOLLOUT; // it is full: asking again is dear
     }
-    return closing ? -1 : 0;
+    return closing ? 0 : EPOLLIN;
 }
 
-// Deals with an event on a connection: one read, one write.
-static void serve(int fd, int writable) {
+// Takes a connection one step on: one read and one write, or, if that could not
+// write all, the rest. Returns what flush does.
+static uint32_t step(int fd, int writable) {
     static char buffer[READ_SIZE];
-    if (!writable) {
-        ssize_t n = read(fd, buffer, sizeof buffer);
-        if (n < 0 && errno == EAGAIN) return;
-        if (n <= 0) {
-            close(fd);
-            return;
-        }
-        conns[fd].owed = count_heads(buffer, buffer + n, &conns[fd].matched) * answer_len;
-        if (conns[fd].owed == 0) return;
-    }
-    int left = flush(fd);
-    if (left < 0) close(fd);
-    else if (left != writable) watch(EPOLL_CTL_MOD, fd, left ? EPOLLOUT : EPOLLIN);
+    if (writable) return flush(fd);
+    ssize_t n = read(fd, buffer, sizeof buffer);
+    if (n < 0 && errno == EAGAIN) return EPOLLIN;
+    if (n <= 0) return 0;
+    conns[fd].owed = count_heads(buffer, buffer + n, &conns[fd].matched) * answer_len;
+    return conns[fd].owed > 0 ? flush(fd) : EPOLLIN;
+}
+
+// Deals with an event on a connection.
+static void serve(int fd, int writable) {
+    uint32_t wanted = step(fd, writable);
+    if (!wanted) close(fd);
+    else if (wanted != (writable ? EPOLLOUT : EPOLLIN)) watch(EPOLL_CTL_MOD, fd, wanted);
 }
 
 // Takes one connection: an accept4 that finds nothing is dear, and the event
-// comes again if there are more.
+// comes again if there are more. With -defer twice as many as the last time, and
+// one again after an accept4 that found nothing.
 static void take(int listener) {
-    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) return;
-    if (fd >= MAX_FD) {
-        close(fd);
-        return;
+    static int most = 1;
+    for (int i = 0; i < most; i++) {
+        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            most = 1;
+            return;
+        }
+        if (fd >= MAX_FD) {
+            close(fd);
+            continue;
+        }
+        conns[fd].owed = conns[fd].matched = 0;
+        uint32_t wanted = deferring ? step(fd, 0) : EPOLLIN;
+        if (wanted) watch(EPOLL_CTL_ADD, fd, wanted);
+        else close(fd);
     }
-    conns[fd].owed = conns[fd].matched = 0;
-    watch(EPOLL_CTL_ADD, fd, EPOLLIN);
+    if (deferring && most < MAX_ACCEPTS) most *= 2;
 }
 
 // Listens on HOST:PORT and says where: port 0 is a free one.
@@ -140,6 +180,7 @@ static int listen_on(char *address) {
     if (inet_pton(AF_INET, address, &a.sin_addr) != 1) goto bad;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); // inherited
+    if (deferring && setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &one, sizeof one) < 0) die("TCP_DEFER_ACCEPT");
     if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0) die("bind");
     if (listen(fd, 65535) < 0) die("listen");
     getsockname(fd, (struct sockaddr *)&a, &len);
@@ -153,18 +194,19 @@ bad:
 
 int main(int argc, char **argv) {
     char default_address[] = "127.0.0.1:8080", *address = default_address;
-    int body_len = 0;
+    const char *body = NULL;
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "-close")) closing = 1;
+        else if (!strcmp(argv[i], "-defer")) deferring = 1;
         else if (!strcmp(argv[i], "-listen") && i + 1 < argc) address = argv[++i];
-        else if (!strcmp(argv[i], "-body") && i + 1 < argc) body_len = atoi(argv[++i]);
+        else if (!strcmp(argv[i], "-body") && i + 1 < argc) body = argv[++i];
         else {
-            fprintf(stderr, "usage: floor [-listen HOST:PORT] [-close] [-body N]\n");
+            fprintf(stderr, "usage: floor [-listen HOST:PORT] [-close] [-defer] [-body FILE]\n");
             return 2;
         }
     }
     signal(SIGPIPE, SIG_IGN);
-    make_answers(body_len);
+    make_answers(body);
     epoll = epoll_create1(EPOLL_CLOEXEC);
     if (epoll < 0) die("epoll_create1");
     int listener = listen_on(address);

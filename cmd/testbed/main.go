@@ -30,6 +30,8 @@ func main() {
 	flag.DurationVar(&t.Body, "body", 0, "time between two bytes of a body (default 20s)")
 	flag.DurationVar(&t.Write, "write", 0, "time for a client to take some of a reply (default 20s)")
 	flag.DurationVar(&t.Idle, "idle", 0, "time between two requests (default 1m15s)")
+	flag.IntVar(&t.MinRate, "min-rate", 0, "`bytes` a second that a client must send of a body, or take of a reply (default 1024)")
+	flag.DurationVar(&t.Grace, "grace", 0, "time over which that is judged (default 10s)")
 	flag.StringVar(&s.logFile, "log", "", "`file` for the server's own log (default stderr)")
 	flag.StringVar(&s.pidFile, "pid", "", "`file` for the process ID")
 	flag.Parse()
