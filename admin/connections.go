@@ -3,15 +3,18 @@
 package admin
 
 import (
+	"os"
 	"strconv"
 
 	"catboat/conn"
 	"catboat/loop"
+	"catboat/restart"
 )
 
 // CheckConnections is a handler that tells what holds the loop's Run: in its
 // first line EpollSize and nothing else, then a line "class count" for each
-// class of [loop.Held]. The question's own connection is counted, as idle or
+// class of [loop.Held], and then the generation of the program, as package restart
+// counts it, and its process ID. The question's own connection is counted, as idle or
 // head. A lone 2 means a listener and you: nobody else is connected.
 //
 // It answers loopback and Unix peers; others get 403. Behind a proxy on the same
@@ -28,6 +31,8 @@ func CheckConnections(l *loop.Loop) conn.Handler {
 			b = append(append(b, class...), ' ')
 			b = append(strconv.AppendInt(b, int64(n), 10), '\n')
 		}
+		b = append(strconv.AppendUint(append(b, "generation "...), restart.Generation(), 10), '\n')
+		b = append(strconv.AppendInt(append(b, "pid "...), int64(os.Getpid()), 10), '\n')
 		c.SetHeader("Cache-Control", "no-store")
 		c.Reply(200, "text/plain; charset=utf-8", b)
 	}

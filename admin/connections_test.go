@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"os"
+	"strconv"
 	"testing"
 
 	"catboat/admin"
@@ -63,7 +65,7 @@ func TestCheckConnectionsAnswersTheHostItself(t *testing.T) {
 			if status != row.status {
 				t.Fatalf("%d, want %d", status, row.status)
 			}
-			if counts := "0\nlistener 0\nhead 0\nbody 0\nreply 0\nstream 0\nwrite 0\nidle 0\nlinger 0\nother 0\n"; (body == counts) != (status == 200) {
+			if counts := "0\nlistener 0\nhead 0\nbody 0\nreply 0\nstream 0\nwrite 0\nidle 0\nlinger 0\nother 0\ngeneration 0\npid " + strconv.Itoa(os.Getpid()) + "\n"; (body == counts) != (status == 200) {
 				t.Errorf("body %q", body)
 			}
 			if status == 200 && header.Get("Cache-Control") != "no-store" {

@@ -92,6 +92,88 @@ var steadyRows = []struct {
 
 var largeBody = make([]byte, 64<<10)
 
+var countdown = NewResumable("countdown/1", func(p *Piece) Next {
+	n := p.State()[0]
+	if n == 0 {
+		return End()
+	}
+	p.Write(helloBody)
+	p.SetState([]byte{n - 1})
+	return Again()
+})
+
+// partsRows are replies and bodies in parts, and what each may allocate: for the
+// handles that a goroutine may keep, and what is queued between it and the loop.
+var partsRows = []struct {
+	name    string
+	handler Handler
+	in      string
+	most    float64
+}{
+	{"GET at the head", small, browserGet, 0},
+	{"POST at the head, its body thrown away", small, post1K, 0},
+	{"AwaitBody", func(c *Conn) { c.AwaitBody(echo) }, post1K, 0},
+	{"AwaitBody where there is none", func(c *Conn) { c.AwaitBody(echo) }, browserGet, 0},
+	{"Inform", func(c *Conn) { c.Inform(103); small(c) }, browserGet, 0},
+	{"16 pieces", func(c *Conn) { c.ReplyResumable(200, "", unknown, countdown, []byte{16}) }, browserGet, 0},
+	{"a file", func(c *Conn) { c.ReplyFile(200, "", FilePart{Before: helloBody, FD: 3, Length: 10}) }, browserGet, 0},
+	{"StreamBody", func(c *Conn) {
+		c.StreamBody().Each(func(c *Conn, p []byte, err error) int {
+			if err != nil {
+				small(c)
+			}
+			return len(p)
+		})
+	}, post1K, 3}, // Body, its queue, and that this grows
+	{"ReplyStream", func(c *Conn) {
+		s := c.ReplyStream(200, "", unknown)
+		s.TryWrite(helloBody, nil)
+		s.TryWrite(helloBody, nil)
+		s.Close()
+	}, browserGet, 4}, // Stream, its queue, that this grows, the function that is posted
+}
+
+func TestPartsAllocateLittle(t *testing.T) {
+	for _, row := range partsRows {
+		for _, size := range []int{1 << 20, 50} {
+			r := newRig(t, Config{HeadFirst: true}, row.handler)
+			var posted func(*Machine)
+			r.env.post = func(_ Handle, f func(*Machine)) error {
+				posted = f
+				return nil
+			}
+			in := []byte(row.in)
+			round := func() {
+				r.m.Begin(Idle, r.who)
+				for rest := in; len(rest) > 0; {
+					n := min(size, len(rest))
+					r.m.Feed(rest[:n])
+					rest = rest[n:]
+				}
+				if f := posted; f != nil {
+					posted = nil
+					f(r.m)
+				}
+				for r.m.Pending() > 0 {
+					if f, ok := r.m.File(); ok {
+						r.m.Wrote(int(f.Length))
+					}
+					r.m.Wrote(len(r.m.Output()))
+				}
+				if !r.m.Resting() {
+					t.Fatalf("%s: not resting", row.name)
+				}
+			}
+			for range 3 { // buffers grow to what pieces need
+				round()
+			}
+			if n := testing.AllocsPerRun(100, round); n > row.most && !raceEnabled {
+				t.Errorf("%s, %d bytes at once: %v allocations, want %v", row.name, size, n, row.most)
+			}
+		}
+	}
+}
+
 func TestRequestAllocatesNothing(t *testing.T) {
 	for _, row := range steadyRows {
 		s := newSteady(t, row.handler, row.in)

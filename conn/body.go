@@ -109,7 +109,7 @@ func (b *Body) Read(p []byte) (int, error) {
 
 // Each has f called on the loop with each piece that has come, and a last time
 // without one, to be told how the body has ended. What f returns says how many
-// bytes of p it has taken; if not all, it is called no more until Resume. As long as err is
+// bytes of p, which is valid until then, it has taken; if not all, it is called no more until Resume. As long as err is
 // nil or io.EOF it may reply through c, if that is not done; it is called as
 // a handler is, which may then return without a reply or a Defer.
 //
@@ -336,10 +336,11 @@ func (m *Machine) callEach(b *Body, p []byte, err error) (changed bool) {
 	panicked := m.call(func(c *Conn) { n = b.each(c, p, err) })
 	b.mu.Lock()
 	b.take(min(max(n, 0), len(p)))
+	b.full = len(b.queue)-b.taken >= maxQueue
 	b.mu.Unlock()
 	b.paused = n < len(p)
 	switch {
-	case panicked && state == Streaming:
+	case panicked && state == Streaming && m.reply.stream == nil: // a stream is aborted already
 		m.breakOff(errPanicked)
 	case m.aborted != nil:
 		m.breakOff(m.aborted)

@@ -43,15 +43,18 @@ const (
 // Env is what the machines of one loop share, and what they need of the world.
 // All of it but SetHandler is for the loop's goroutine.
 type Env struct {
-	limits    Limits
-	headFirst bool
-	noHint    bool
-	stopping  bool
-	pages     map[int][]byte
-	server    string
-	stamp     []byte // the Server and Date lines of the present second
-	handler   atomic.Pointer[Handler]
-	buffers   bytebufferpool.Pool
+	limits      Limits
+	headFirst   bool
+	noHint      bool
+	stopping    bool
+	resumables  map[string]*Resumable
+	lastReplies bool
+	stop        signal // of Stream.Stopping
+	pages       map[int][]byte
+	server      string
+	stamp       []byte // the Server and Date lines of the present second
+	handler     atomic.Pointer[Handler]
+	buffers     bytebufferpool.Pool
 
 	post  func(Handle, func(*Machine)) error
 	fault func(c *Conn, what string, value any)
@@ -62,11 +65,12 @@ type Env struct {
 
 // Config is what [NewEnv] is made from.
 type Config struct {
-	Limits    Limits         // zero fields: the defaults
-	Server    string         // the Server field; empty: none
-	HeadFirst bool           // handlers are called at the head, and read the body themselves or await it
-	NoHint    bool           // a client's FIN closes no Done
-	Pages     map[int][]byte // HTML, sent as text/html, for the statuses whose generic page does not please
+	Limits     Limits         // zero fields: the defaults
+	Server     string         // the Server field; empty: none
+	HeadFirst  bool           // handlers are called at the head, and read the body themselves or await it
+	NoHint     bool           // a client's FIN closes no Done
+	Resumables []*Resumable   // those that may be carried here from another image
+	Pages      map[int][]byte // HTML, sent as text/html, for the statuses whose generic page does not please
 
 	// Post has f called on the loop's goroutine, between two events, with the
 	// machine of the connection, unless that has ended. It may be called from any
@@ -98,12 +102,28 @@ type Identity struct {
 
 // NewEnv makes an Env without a handler: requests get 503 until SetHandler.
 func NewEnv(c Config) *Env {
-	return &Env{limits: c.Limits.withDefaults(), headFirst: c.HeadFirst, noHint: c.NoHint,
+	return &Env{limits: c.Limits.withDefaults(), headFirst: c.HeadFirst, noHint: c.NoHint, resumables: named(c.Resumables),
 		server: c.Server, pages: c.Pages, post: c.Post, fault: c.Fault, here: c.Here}
 }
 
+// named is the resumable replies by their names.
+func named(all []*Resumable) map[string]*Resumable {
+	m := make(map[string]*Resumable, len(all))
+	for _, r := range all {
+		m[r.name] = r
+	}
+	return m
+}
+
+// LastReplies lets every reply from now on be the last of its connection, unless
+// more requests have come behind it.
+func (e *Env) LastReplies() { e.lastReplies = true }
+
 // Stop says that the loop is about to end: see [Piece.Stopping].
-func (e *Env) Stop() { e.stopping = true }
+func (e *Env) Stop() {
+	e.stopping = true
+	e.stop.set()
+}
 
 // SetHandler is in force from the next request on any connection. A nil handler
 // answers 503. It may be called from any goroutine.

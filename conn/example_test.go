@@ -24,7 +24,7 @@ func exchange(h conn.Handler, requests ...string) {
 	m.Begin(conn.Fresh, conn.Identity{ID: 1})
 	for _, request := range requests {
 		m.Feed([]byte(request + " HTTP/1.1\r\nHost: example.org\r\n\r\n"))
-		for m.State() == conn.Pending {
+		for m.State() == conn.Pending || m.State() == conn.Streaming {
 			f := <-posted
 			f(m)
 		}
@@ -152,4 +152,55 @@ func ExampleConn_AfterReply() {
 	// hello
 	//
 	// connection 1: /hello is sent, error <nil>
+}
+
+// A reply that is written while it is made, by a goroutine that waits for the
+// client where it has to.
+func ExampleConn_ReplyStream() {
+	handler := func(c *conn.Conn) {
+		s := c.ReplyStream(200, "text/plain", int64(len("one\ntwo\n")))
+		go func() {
+			for _, line := range []string{"one\n", "two\n"} {
+				if _, err := s.Write([]byte(line)); err != nil {
+					return // nobody reads it any more
+				}
+			}
+			s.Close()
+		}()
+	}
+	exchange(handler, "GET /")
+	// Output:
+	// HTTP/1.1 200 OK
+	// Date: Thu, 01 Jan 1970 00:00:00 GMT
+	// Content-Type: text/plain
+	// Content-Length: 8
+	//
+	// one
+	// two
+}
+
+// A reply that keeps one byte between its pieces, and no goroutine.
+func ExampleNewResumable() {
+	countdown := conn.NewResumable("countdown/1", func(p *conn.Piece) conn.Next {
+		n := p.State()[0]
+		if n == 0 {
+			return conn.End()
+		}
+		fmt.Fprintln(p, n)
+		p.SetState([]byte{n - 1})
+		return conn.Again() // or conn.After(time.Second)
+	})
+	handler := func(c *conn.Conn) {
+		c.ReplyResumable(200, "text/plain", int64(len("3\n2\n1\n")), countdown, []byte{3})
+	}
+	exchange(handler, "GET /")
+	// Output:
+	// HTTP/1.1 200 OK
+	// Date: Thu, 01 Jan 1970 00:00:00 GMT
+	// Content-Type: text/plain
+	// Content-Length: 6
+	//
+	// 3
+	// 2
+	// 1
 }

@@ -57,3 +57,24 @@ func TestExpiryStopsAtTheNextRequest(t *testing.T) {
 	r.send("lo HTTP/1.1\r\nHost: a\r\n\r\n")
 	r.wantOut(ok("abc") + ok("hello\n") + ok("hello\n"))
 }
+
+// So does one of a head whose body has come later, and of that body.
+func TestExpiredViewOfAHeadIsOverwritten(t *testing.T) {
+	var head, field, body View
+	r := newRig(t, Config{HeadFirst: true}, nil)
+	r.env.SetHandler(func(c *Conn) {
+		head, field = c.Request().Path(), c.Request().Header("x")
+		c.AwaitBody(func(c *Conn) {
+			body = c.Request().Body()
+			r.deferred = append(r.deferred, c.Defer())
+		})
+	})
+	r.send("POST /path HTTP/1.1\r\nHost: a\r\nX: one\r\nContent-Length: 4\r\n\r\n", "bo", "dy")
+	if got := string(head) + string(field) + string(body); got != "/pathonebody" {
+		t.Errorf("%q while the reply is awaited", got)
+	}
+	r.happen("reply late")
+	if got := string(head) + string(field) + string(body); got != strings.Repeat("\xdb", len("/pathonebody")) {
+		t.Errorf("%q behind it", got)
+	}
+}

@@ -157,6 +157,8 @@ func (m *Machine) Again() bool {
 		return m.begun() && !m.isFull()
 	case Streaming:
 		return m.reply.ready() && !m.isFull()
+	case Ready: // of one that was carried here
+		return true
 	}
 	return false
 }
@@ -327,6 +329,8 @@ func (m *Machine) Expire() {
 		case m.state == Pending && m.conn.claim(): // else a reply is on its way
 			m.conn.answer(503)
 			m.finish()
+		case m.state == Streaming:
+			m.breakOff(ErrLate)
 		}
 		m.Continue()
 	case Fresh, Idle, Drain:

@@ -154,7 +154,11 @@ var atHead = map[string]func(r *rig, c *Conn, argument string){
 var errAborted = errors.New("aborted")
 
 func (r *rig) noteAfter(c *Conn, name string) {
-	c.AfterReply(func(c *Conn, err error) { r.say(fmt.Sprint("after ", name, ": ", c.Status(), " ", err)) })
+	r.owed["AfterReply"]++
+	c.AfterReply(func(c *Conn, err error) {
+		r.owed["AfterReply"]--
+		r.say(fmt.Sprint("after ", name, ": ", c.Status(), " ", err))
+	})
 }
 
 func (r *rig) stream(c *Conn, status int, length int64) *Stream {
@@ -171,7 +175,11 @@ func (r *rig) upload(c *Conn, name string, slow bool) {
 	var got []byte
 	b := c.StreamBody()
 	r.bodies = append(r.bodies, b)
+	r.owed["Each"]++
 	b.Each(func(c *Conn, p []byte, err error) int {
+		if err != nil {
+			r.owed["Each"]--
+		}
 		if slow && len(p) > 1 {
 			p = p[:1]
 		}
@@ -190,8 +198,12 @@ func (r *rig) upload(c *Conn, name string, slow bool) {
 func (r *rig) copy(c *Conn, name string) {
 	r.noteAfter(c, name)
 	b := c.StreamBody()
-	s := r.stream(c, 200, c.Request().ContentLength())
+	s := c.ReplyStream(200, "text/plain", c.Request().ContentLength())
+	r.owed["Each"]++
 	b.Each(func(c *Conn, p []byte, err error) int {
+		if err != nil {
+			r.owed["Each"]--
+		}
 		switch {
 		case err == io.EOF:
 			s.Close()
@@ -232,7 +244,8 @@ func (r *rig) parts(argument string) (parts []FilePart) {
 			continue
 		}
 		part.Before, before = []byte(before), ""
-		part.Done = func() { r.say("done " + s) }
+		r.owed["Done"]++
+		part.Done = func() { r.owed["Done"]--; r.say("done " + s) }
 		parts = append(parts, part)
 	}
 	if before != "" {

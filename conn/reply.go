@@ -105,7 +105,7 @@ func (c *Conn) appendHead(status int, contentType string, length int64, room int
 		length = 0
 	}
 	chunked := length == unknown && head.Minor > 0
-	if !head.KeepAlive || length == unknown && !chunked && !bodiless {
+	if !head.KeepAlive || length == unknown && !chunked && !bodiless || m.env.lastReplies && m.unread() == 0 {
 		m.last = true
 	}
 	m.out.reserve(len(line)+len(m.env.stamp)+len(contentType)+len(c.fields)+room+128, &m.env.buffers)

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -37,6 +38,7 @@ type rig struct {
 	deferred []Deferred // as the handlers of handlers_test.go left them, like all below
 	streams  []*Stream
 	bodies   []*Body
+	owed     map[string]int // calls that are yet to come, by what they are of
 }
 
 // files are what a FilePart's descriptor stands for.
@@ -73,7 +75,8 @@ func (r *rig) accept() {
 	r.who.Handle.Generation++
 	r.who.Peer = netip.MustParseAddrPort("192.0.2.1:4711")
 	r.socket, r.fin, r.out, r.posted, r.log = nil, false, nil, nil, nil
-	r.deferred, r.streams, r.bodies = nil, nil, nil
+	r.deferred, r.streams, r.bodies, r.owed = nil, nil, nil, map[string]int{}
+	r.env.stopping = false
 	r.m.Begin(Fresh, r.who)
 }
 
@@ -327,3 +330,5 @@ func page(status string, fields ...string) string {
 	}
 	return s.String() + "\r\n" + body
 }
+
+func newReader(s string) *bufio.Reader { return bufio.NewReader(strings.NewReader(s)) }

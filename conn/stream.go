@@ -9,6 +9,7 @@ import (
 var (
 	ErrLength    = errors.New("catboat: the reply is not as long as its Content-Length")
 	ErrTruncated = errors.New("catboat: a file has become shorter while it was sent")
+	ErrLate      = errors.New("catboat: the reply did not go on in time")
 	errPanicked  = errors.New("catboat: what makes the reply has panicked")
 )
 
@@ -133,6 +134,10 @@ func (s *Stream) Abort(reason error) {
 // Done is closed when the client has left, or has sent FIN and so may have, and
 // when the reply is complete. It is a hint, as [Deferred.Done] is.
 func (s *Stream) Done() <-chan struct{} { return s.left.channel() }
+
+// Stopping is closed when the loop is about to end: who could go on for ever says
+// goodbye then, and closes.
+func (s *Stream) Stopping() <-chan struct{} { return s.env.stop.channel() }
 
 // put queues what there is room for.
 func (s *Stream) put(p []byte) (n int, err error) {

@@ -201,3 +201,112 @@ func TestTenThousandRequestsAllocateNothing(t *testing.T) {
 		})
 	}
 }
+
+// onceServed is a client that has had a reply, and what has the loop make another:
+// its turns until the connection is idle.
+func onceServed(t *testing.T, h conn.Handler, request string) (serve func(), c *raw) {
+	t.Helper()
+	l, err := New(h, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, err := l.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	turn := func() {
+		if err := l.turn(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	idleSince := int64(0)
+	serve = func() {
+		for {
+			turn()
+			if fd := l.waiting[conn.ForNext].head; fd != none && l.records.at(fd).since != idleSince {
+				idleSince = l.records.at(fd).since
+				return
+			}
+		}
+	}
+	c = dialRaw(t, addr, request)
+	for l.EpollSize() < 2 {
+		turn()
+	}
+	c.first(t, serve)
+	t.Cleanup(func() {
+		l.StopListening()
+		c.leave()
+		if err := l.Run(); err != nil {
+			t.Error(err)
+		}
+	})
+	return serve, c
+}
+
+// A file's reply is a few calls more, and no memory. That of several parts too.
+func TestReplyFromAFileAllocatesNothing(t *testing.T) {
+	fd := diskFile(t, big[:8<<10])
+	var done int
+	closed := func() { done++ }
+	for _, row := range []struct {
+		name  string
+		parts []conn.FilePart
+	}{
+		{"a file", []conn.FilePart{{FD: fd, Length: 8 << 10, Done: closed}}},
+		{"parts", []conn.FilePart{{Before: greeting, FD: fd, Length: 1000, Done: closed}, {FD: fd, Offset: 5, Length: 70}, {Before: greeting}}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			serve, c := onceServed(t, func(c *conn.Conn) { c.ReplyFile(200, "text/plain", row.parts...) }, browserGet)
+			n := testing.AllocsPerRun(1000, func() {
+				c.send(t)
+				serve()
+				c.receive(t)
+			})
+			if n > 0 && !raceDetector {
+				t.Errorf("%v allocations a request", n)
+			}
+		})
+	}
+	if done < 2000 {
+		t.Errorf("Done was called %d times", done)
+	}
+}
+
+// Pieces cost nothing while they follow each other. A wait is a timer and its
+// function.
+func TestPiecesAllocateTheirTimersAlone(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		next conn.Next
+		most float64
+	}{
+		{"again", conn.Again(), 0},
+		{"after a time", conn.After(0), 2 * 9},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := conn.NewResumable("ten", func(p *conn.Piece) conn.Next {
+				i := p.State()[0]
+				p.Write(greeting)
+				if i == 9 {
+					return conn.End()
+				}
+				next := [1]byte{i + 1}
+				p.SetState(next[:])
+				return row.next
+			})
+			begin := []byte{0}
+			serve, c := onceServed(t, func(c *conn.Conn) {
+				c.ReplyResumable(200, "text/plain", int64(10*len(greeting)), r, begin)
+			}, browserGet)
+			n := testing.AllocsPerRun(100, func() {
+				c.send(t)
+				serve()
+				c.receive(t)
+			})
+			if n > row.most && !raceDetector {
+				t.Errorf("%v allocations a request, want %v", n, row.most)
+			}
+		})
+	}
+}

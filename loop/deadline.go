@@ -17,12 +17,16 @@ type list struct {
 }
 
 // place puts a connection at the end of its class, active as of now.
-func (l *Loop) place(fd int, r *record, class conn.Class) {
+func (l *Loop) place(fd int, r *record, class conn.Class) { l.placeSince(fd, r, class, l.now) }
+
+// placeSince is place for one that was active last at that time, which must not be
+// before that of others in the class.
+func (l *Loop) placeSince(fd int, r *record, class conn.Class, since int64) {
 	if r.prev != none || r.next != none || l.waiting[r.class].head == int32(fd) {
 		l.unplace(fd, r)
 	}
 	r.class = class
-	r.since = l.now
+	r.since = since
 	w := &l.waiting[class]
 	r.prev, r.next = w.tail, none
 	if w.tail == none {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"catboat/conn"
-	"catboat/internal/kernel"
 )
 
 const (
@@ -211,14 +210,7 @@ func TestWriteDeadlineIsNotMovedByRequests(t *testing.T) {
 func TestWriteDeadlineIsMovedByEachWrite(t *testing.T) {
 	s := prepare(t, site, Options{Timeouts: Timeouts{MinRate: -1}})
 	room := make(chan bool, 1)
-	s.k.batch = func(real []kernel.Event) []kernel.Event {
-		select {
-		case <-room:
-			return real
-		default:
-			return noRoom(real)
-		}
-	}
+	s.k.batch = whenRoom(room)
 	s.k.short(onWrite, 1, 1, 1, 1)
 	s.k.plan(onUnacked, fault{most: 1000, stays: true})
 	s.run()

@@ -121,7 +121,8 @@ func (s *server) until(what string, f func() bool) {
 // settled waits until the loop has done what it is doing, so that the log has it.
 func (s *server) settled() { s.t.Helper(); s.on(func() {}) }
 
-// held waits until so many connections are of each class.
+// held waits until so many connections are of each class, and none has more to do in
+// the next turn.
 func (s *server) held(want Held) {
 	s.t.Helper()
 	var have atomic.Value // a Held
@@ -133,7 +134,7 @@ func (s *server) held(want Held) {
 	s.until("other counts", func() bool {
 		h := s.Held()
 		have.Store(h)
-		return h == want
+		return h == want && len(s.again) == 0
 	})
 }
 

@@ -4,6 +4,7 @@ package loop
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -38,6 +39,8 @@ const (
 	onAccept call = iota
 	onRead
 	onWrite
+	onWriteMore
+	onSendfile
 	onCloseWrite
 	onUnacked
 	onClose
@@ -173,11 +176,15 @@ func (k *script) Read(fd int, p []byte) (int, syscall.Errno) {
 }
 
 func (k *script) WriteMore(fd int, p []byte) (int, syscall.Errno) {
-	return k.do(onWrite, fd, len(p), func(most int) (int, syscall.Errno) { return k.Kernel.WriteMore(fd, p[:most]) })
+	return k.do(onWriteMore, fd, len(p), func(most int) (int, syscall.Errno) { return k.Kernel.WriteMore(fd, p[:most]) })
 }
 
 func (k *script) Write(fd int, p []byte) (int, syscall.Errno) {
 	return k.do(onWrite, fd, len(p), func(most int) (int, syscall.Errno) { return k.Kernel.Write(fd, p[:most]) })
+}
+
+func (k *script) Sendfile(fd, file int, offset int64, length int) (int, syscall.Errno) {
+	return k.do(onSendfile, fd, length, func(most int) (int, syscall.Errno) { return k.Kernel.Sendfile(fd, file, offset, most) })
 }
 
 func (k *script) CloseWrite(fd int) syscall.Errno {
@@ -252,6 +259,21 @@ func noRoom(real []kernel.Event) (given []kernel.Event) {
 		}
 	}
 	return given
+}
+
+// whenRoom is noRoom but for one wait each time that room says so.
+func whenRoom(room chan bool) func([]kernel.Event) []kernel.Event {
+	return func(real []kernel.Event) []kernel.Event {
+		if !slices.ContainsFunc(real, func(e kernel.Event) bool { return e.Events&kernel.Out != 0 }) {
+			return real
+		}
+		select {
+		case <-room:
+			return real
+		default:
+			return noRoom(real)
+		}
+	}
 }
 
 // Now is documented at [kernel.Kernel].

@@ -14,12 +14,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"catboat/conn"
+	"catboat/internal/cargo"
 	"catboat/internal/kernel"
 )
 
 // listener is a socket that connections are accepted from.
 type listener struct {
 	fd      int
+	network string // as Listen was told, with
+	address string // this
 	handle  conn.Handle
 	file    socketFile // of a Unix socket
 	burst   int        // how many to accept at an event
@@ -44,6 +47,10 @@ const (
 // The file of a Unix socket is made with Options.SocketMode before anybody can
 // connect. One that is there already is replaced if nobody listens behind it.
 // When listening stops it is removed, unless it is another's by then.
+//
+// A listener of that address that this process was left, by an earlier image of the
+// program (see package restart) or by a service manager (sd_listen_fds(3)), is
+// used in place of a new one.
 func (l *Loop) Listen(network, address string) (net.Addr, error) {
 	fail := func(err error) (net.Addr, error) {
 		return nil, &net.OpError{Op: "listen", Net: network, Err: fmt.Errorf("%s: %w", address, err)}
@@ -62,6 +69,10 @@ func (l *Loop) Listen(network, address string) (net.Addr, error) {
 	if err == nil {
 		err = l.addListener(fd, file)
 	}
+	if err == nil {
+		ln := l.listeners[len(l.listeners)-1]
+		ln.network, ln.address = network, address
+	}
 	if err != nil {
 		unix.Close(fd)
 		file.remove()
@@ -71,6 +82,12 @@ func (l *Loop) Listen(network, address string) (net.Addr, error) {
 }
 
 func (l *Loop) openListener(network, address string) (fd int, file socketFile, err error) {
+	if fd, ok := cargo.Here().TakeListener(network, address); ok {
+		if network == "unix" {
+			file = fileOf(address)
+		}
+		return fd, file, nil
+	}
 	switch network {
 	case "unix":
 		return listenUnix(address, l.options.SocketMode, l.options.Backlog)
@@ -173,7 +190,7 @@ func boundAddr(fd int) (net.Addr, error) {
 // addListener has the loop accept from a socket that listens.
 func (l *Loop) addListener(fd int, file socketFile) error {
 	r, h := l.records.open(fd, isListener)
-	if errno := l.k.Add(fd, kernel.In, data(h)); errno != 0 {
+	if errno := l.addAnew(fd, kernel.In, h); errno != 0 {
 		r.kind = isFree
 		return os.NewSyscallError("epoll_ctl", errno)
 	}
@@ -324,6 +341,37 @@ func (l *Loop) StopListening() {
 	})
 }
 
+// LastReplies lets every reply from now on be the last of its connection and say so,
+// unless more requests have come behind it, and closes connections that have not
+// said anything yet. It is for a loop that has stopped listening, and may be called
+// from any goroutine.
+func (l *Loop) LastReplies() {
+	l.Post(func() {
+		l.env.LastReplies()
+		var silent []conn.Handle
+		for fd := l.waiting[conn.ForHead].head; fd != none; fd = l.records.at(fd).next {
+			if r := l.records.at(fd); r.slot == none {
+				silent = append(silent, conn.Handle{FD: uint32(fd), Generation: r.generation})
+			}
+		}
+		for _, h := range silent {
+			if r := l.records.find(h); !l.readLast(int(h.FD), r) {
+				l.close(int(h.FD), r, nil)
+			}
+		}
+	})
+}
+
+// WhenEmpty has f called once, on the loop, when there is no connection, at once if
+// there is none. It is called on the loop's goroutine.
+func (l *Loop) WhenEmpty(f func()) {
+	if l.conns == 0 {
+		f()
+		return
+	}
+	l.whenEmpty = append(l.whenEmpty, f)
+}
+
 // acceptRest takes what is in the queue and closes the listener. For want of
 // descriptors that may have to wait until some are given back.
 func (l *Loop) acceptRest(ln *listener) {
@@ -350,6 +398,7 @@ func (l *Loop) closeListener(ln *listener) {
 		l.records.at(int32(ln.fd)).slot = int32(i)
 	}
 	l.records.at(int32(ln.fd)).kind = isFree
+	l.k.Delete(ln.fd) // another process may have it too, and then closing does not end the watching
 	l.k.Close(ln.fd)
 	ln.file.remove()
 	l.held.Add(-1)

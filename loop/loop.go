@@ -22,7 +22,8 @@ var ErrStopped = conn.ErrStopped
 // and call Run.
 type Loop struct {
 	k       kernel.Kernel
-	shut    func() // gives the kernel's part up
+	linux   *kernel.Linux // the same, if it is one that can be carried
+	shut    func()        // gives the kernel's part up
 	options Options
 	env     *conn.Env
 
@@ -48,6 +49,10 @@ type Loop struct {
 	troubled int64 // when a line about the system was logged last
 	date     []byte
 
+	whenEmpty []func()    // see WhenEmpty
+	eachTurn  func() bool // see EachTurn
+	keptTo    int         // descriptors below stay open over an exec; 0: none
+
 	timers timers
 	door   door
 	ran    bool
@@ -72,6 +77,7 @@ func New(h conn.Handler, o Options) (*Loop, error) {
 		return nil, err
 	}
 	l := newLoop(k, h, o)
+	l.linux = k
 	l.shut = k.Shut
 	return l, nil
 }
@@ -93,14 +99,15 @@ func newLoop(k kernel.Kernel, h conn.Handler, o Options) *Loop {
 	l.timeouts.set(o.Timeouts)
 	l.rate.set(o.Timeouts)
 	l.env = conn.NewEnv(conn.Config{
-		Limits:    o.Limits,
-		HeadFirst: o.HeadFirst,
-		NoHint:    o.NoHint,
-		Server:    o.Server,
-		Pages:     o.Pages,
-		Post:      l.postTo,
-		Fault:     l.fault,
-		Here:      l.here,
+		Limits:     o.Limits,
+		HeadFirst:  o.HeadFirst,
+		NoHint:     o.NoHint,
+		Resumables: o.Resumables,
+		Server:     o.Server,
+		Pages:      o.Pages,
+		Post:       l.postTo,
+		Fault:      l.fault,
+		Here:       l.here,
 	})
 	l.env.SetHandler(h)
 	for class := range l.waiting {
@@ -144,13 +151,14 @@ func (l *Loop) turn() error {
 		return os.NewSyscallError("epoll_wait", errno)
 	}
 	l.tick()
+	l.continueTurns() // first, so that nobody has two turns in one
 	l.runPosted()
 	for i := range n {
 		l.dispatch(&l.events[i])
 	}
-	l.continueTurns()
 	l.expire()
 	l.runTimers()
+	l.endTurn()
 	return nil
 }
 
@@ -236,7 +244,7 @@ func (l *Loop) continueTurns() {
 		if r.again = false; r.slot != none {
 			m := l.machines.at(r.slot)
 			m.Continue()
-			l.settle(int(h.FD), r, m, active)
+			l.settle(int(h.FD), r, m, passive)
 		}
 	}
 }

@@ -30,6 +30,11 @@ func (s *machines) lend(env *conn.Env) (m *conn.Machine, i int32) {
 	} else {
 		m = conn.NewMachine(env)
 	}
+	return m, s.put(m)
+}
+
+// put gives a machine a slot.
+func (s *machines) put(m *conn.Machine) (i int32) {
 	if n := len(s.empty); n > 0 {
 		i, s.empty = s.empty[n-1], s.empty[:n-1]
 	} else {
@@ -37,7 +42,7 @@ func (s *machines) lend(env *conn.Env) (m *conn.Machine, i int32) {
 		s.slots = append(s.slots, slot{})
 	}
 	s.slots[i].m = m
-	return m, i
+	return i
 }
 
 func (s *machines) giveBack(i int32) {

@@ -25,6 +25,10 @@ type Options struct {
 	// await it (Conn.AwaitBody). Otherwise the body is read whole before.
 	HeadFirst bool
 
+	// Resumables are the resumable replies that may be carried here from an earlier
+	// image of the program, which finds them by their names: see package restart.
+	Resumables []*conn.Resumable
+
 	// NoHint keeps a client's FIN from closing Done. With clients that close their
 	// side behind a request, and wait for the reply, FIN says nothing.
 	NoHint bool
@@ -61,6 +65,7 @@ type Timeouts struct {
 	Head   time.Duration // from accept, or the first byte of a later request, to the whole head; default 10 s, then 408
 	Body   time.Duration // between two bytes of a body; default 20 s, then 408
 	Reply  time.Duration // from Defer to the reply; default 5 min, then 503
+	Stream time.Duration // between two pieces of a reply that is made in pieces; default for ever, else it is broken off
 	Write  time.Duration // for the client to take some of what waits to be written; default 20 s, then reset
 	Idle   time.Duration // between two requests; default 75 s, then close
 	Linger time.Duration // after FIN, between two reads; default 2 s, and 10 s in all, then close
@@ -91,7 +96,7 @@ var defaultTimeouts = byClass{
 // set takes over what t says.
 func (b *byClass) set(t Timeouts) {
 	for class, d := range [...]time.Duration{
-		conn.ForHead: t.Head, conn.ForBody: t.Body, conn.ForReply: t.Reply,
+		conn.ForHead: t.Head, conn.ForBody: t.Body, conn.ForReply: t.Reply, conn.ForMore: t.Stream,
 		conn.ForWrite: t.Write, conn.ForNext: t.Idle, conn.ForFIN: t.Linger,
 	} {
 		switch {

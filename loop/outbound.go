@@ -86,6 +86,7 @@ func (l *Loop) Connect(network, address string, o OutboundOptions) (*Outbound, e
 		unix.Close(fd)
 		return fail(err)
 	}
+	out.watch.outbound = true
 	if out.options.Timeout > 0 {
 		out.deadline = l.After(out.options.Timeout, func() { out.end(ErrTimeout) })
 	}

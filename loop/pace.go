@@ -5,8 +5,6 @@ package loop
 import (
 	"math"
 	"time"
-
-	"catboat/conn"
 )
 
 // rate is what a client must reach while it is waited for.
@@ -33,31 +31,29 @@ func (r *rate) set(t Timeouts) {
 }
 
 // pace is how fast a client has been in the present window: a stretch of time in
-// which it was waited for, and after which it is judged and another begins.
+// which it was waited for, to send or to take, and after which it is judged.
 type pace struct {
-	class  conn.Class // what it is waited for
 	waited time.Duration
 	moved  int64 // bytes
 }
 
 // count adds a wait and the bytes that have ended it, and reports whether the client
-// is too slow.
-func (p *pace) count(class conn.Class, waited time.Duration, moved int64, r rate) (slow bool) {
-	if p.class != class {
-		*p = pace{class: class}
-	}
+// is too slow. If it is not, another window begins.
+func (p *pace) count(waited time.Duration, moved int64, r rate) (slow bool) {
 	p.waited += waited
 	p.moved += moved
 	if p.waited < r.grace {
 		return false
 	}
-	slow = float64(p.moved) < float64(r.least)*p.waited.Seconds()
-	*p = pace{class: class}
-	return slow
+	if float64(p.moved) < float64(r.least)*p.waited.Seconds() {
+		return true
+	}
+	*p = pace{}
+	return false
 }
 
 // slow counts bytes that have come or gone on a connection that has waited for them
 // since its last activity.
 func (l *Loop) slow(r *record, moved int64) bool {
-	return l.machines.slots[r.slot].pace.count(r.class, time.Duration(l.now-r.since), moved, l.rate)
+	return l.machines.slots[r.slot].pace.count(time.Duration(l.now-r.since), moved, l.rate)
 }

@@ -42,6 +42,7 @@ type record struct {
 	blocked    bool // the socket takes no more output for now
 	again      bool // it is in Loop.again
 	finSent    bool
+	away       bool // on its way to another process
 }
 
 // peerKind is how a record's peer is to be read.
@@ -94,6 +95,14 @@ func (s *slab) open(fd int, k kind) (*record, conn.Handle) {
 	return r, conn.Handle{FD: uint32(fd), Generation: generation}
 }
 
+// generationOf is the generation that a descriptor that has just come up has.
+func (s slab) generationOf(fd int) uint32 {
+	if fd >= len(s)*pageSize {
+		return 1
+	}
+	return s.at(int32(fd)).generation + 1
+}
+
 // isOpen reports whether a record is in use.
 func (s slab) isOpen(fd int) bool {
 	return fd >= 0 && fd < len(s)*pageSize && s.at(int32(fd)).kind != isFree
@@ -104,7 +113,7 @@ func (s slab) find(h conn.Handle) *record {
 	if uint64(h.FD) >= uint64(len(s)*pageSize) {
 		return nil
 	}
-	if r := s.at(int32(h.FD)); r.generation == h.Generation && r.kind != isFree {
+	if r := s.at(int32(h.FD)); r.generation == h.Generation && r.kind != isFree && !r.away {
 		return r
 	}
 	return nil

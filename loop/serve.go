@@ -81,8 +81,11 @@ func (l *Loop) readLast(fd int, r *record) bool {
 func (l *Loop) feed(fd int, r *record, p []byte) {
 	m := l.machine(fd, r)
 	slow := r.class == conn.ForBody && l.slow(r, int64(len(p)))
-	if m.Feed(p); slow && m.Class() == conn.ForBody {
+	switch m.Feed(p); {
+	case slow && m.Class() == conn.ForBody:
 		m.Expire()
+	case slow: // it was the end
+		l.machines.slots[r.slot].pace = pace{}
 	}
 	if r.finSent && l.now-r.finSince > int64(lingerInAll) {
 		l.close(fd, r, nil)
@@ -164,8 +167,7 @@ func (l *Loop) settle(fd int, r *record, m *conn.Machine, a activity) bool {
 		}
 		return false
 	}
-	class := m.Class()
-	if class != r.class || wrote > 0 || a == active && class != conn.ForWrite {
+	if class := m.Class(); class != r.class || moves(class, wrote, a) {
 		l.place(fd, r, class)
 	}
 	if m.Resting() {
@@ -177,6 +179,18 @@ func (l *Loop) settle(fd int, r *record, m *conn.Machine, a activity) bool {
 	}
 	l.watchFor(fd, r, m)
 	return true
+}
+
+// moves reports whether the deadline of a class begins anew: that of output with each
+// write, that of a body with each piece of it, and no write.
+func moves(class conn.Class, wrote int64, a activity) bool {
+	switch class {
+	case conn.ForWrite:
+		return wrote > 0
+	case conn.ForBody:
+		return a == active
+	}
+	return a == active || wrote > 0
 }
 
 // scheduleRest sees to it that what the machine can do without an event is done:
@@ -192,12 +206,15 @@ func (l *Loop) scheduleRest(fd int, r *record, m *conn.Machine) {
 	}
 }
 
-// wakeWaiting lets the resumable replies go on that wait for the loop's end.
+// wakeWaiting lets the resumable replies go on that wait for the loop's end, whatever
+// else their connections wait for.
 func (l *Loop) wakeWaiting() {
 	var all []conn.Handle
-	for fd := l.waiting[conn.ForMore].head; fd != none; fd = l.records.at(fd).next {
-		if r := l.records.at(fd); l.machines.at(r.slot).OrStop() {
-			all = append(all, conn.Handle{FD: uint32(fd), Generation: r.generation})
+	for _, class := range [...]conn.Class{conn.ForBody, conn.ForMore, conn.ForWrite} {
+		for fd := l.waiting[class].head; fd != none; fd = l.records.at(fd).next {
+			if r := l.records.at(fd); r.slot != none && l.machines.at(r.slot).OrStop() {
+				all = append(all, conn.Handle{FD: uint32(fd), Generation: r.generation})
+			}
 		}
 	}
 	for _, h := range all {
@@ -252,9 +269,9 @@ const (
 )
 
 // flush writes what there is, until the socket is full or others have to have their
-// turn.
+// turn. One that has had its turn writes nothing until the next.
 func (l *Loop) flush(fd int, r *record, m *conn.Machine) (wrote int64) {
-	for m.Pending() > 0 && !r.blocked && wrote < maxFlush {
+	for m.Pending() > 0 && !r.blocked && !r.again && wrote < maxFlush {
 		n, full, errno := l.writeNext(fd, m)
 		switch errno {
 		case 0, syscall.EAGAIN, syscall.EINTR:
@@ -299,12 +316,25 @@ func (l *Loop) writeFile(fd int, m *conn.Machine, f conn.FileRange) (n int, full
 	case errno == syscall.EAGAIN || errno == syscall.EINTR:
 		return 0, true, errno
 	case errno != 0:
+		if !ofSocket(errno) {
+			l.trouble("sendfile failed", errno)
+		}
 		return 0, false, errno
 	case n == 0:
 		m.Truncated()
 		return 0, false, 0
 	}
 	return n, n < int(min(f.Length, maxWrite)), 0
+}
+
+// ofSocket reports whether an errno of sendfile says that the client has gone, and
+// nothing of the file.
+func ofSocket(errno syscall.Errno) bool {
+	switch errno {
+	case syscall.EPIPE, syscall.ECONNRESET, syscall.ETIMEDOUT, syscall.EHOSTUNREACH, syscall.ENETUNREACH:
+		return true
+	}
+	return false
 }
 
 // close ends a connection. Replies that are not out yet fail with reason.
@@ -335,4 +365,11 @@ func (l *Loop) connClosed() {
 	l.conns--
 	l.held.Add(-1)
 	l.resumeListeners()
+	if l.conns == 0 && len(l.whenEmpty) > 0 {
+		all := l.whenEmpty
+		l.whenEmpty = nil
+		for _, f := range all {
+			f()
+		}
+	}
 }

@@ -90,7 +90,6 @@ type world struct {
 	done      []<-chan struct{}
 	requests  map[int]*simRequest
 	resumable *conn.Resumable // of "events"
-	files     int             // whose Done was not called
 	blamed    []string
 	turns     int
 }
@@ -307,8 +306,8 @@ func (w *world) checkEnd() {
 			violate("the AfterReply function of request %d (%s) was called %d times", id, w.requests[id].kind, n)
 		}
 	}
-	if w.files != 0 {
-		violate("the Done of %d files was not called, or too often", w.files)
+	if n := w.k.Files(); n != 0 {
+		violate("the Done of %d files was not called", n)
 	}
 	for _, done := range w.done {
 		select {

@@ -109,7 +109,6 @@ func (w *world) file(c *conn.Conn, q *simRequest, there int) {
 	body := simBody(q.id, q.size)
 	fd := w.k.Disk(append([]byte("before"), body[:there]...))
 	before := min(q.id%7, q.size)
-	w.files++
 	done := false
 	c.ReplyFile(200, "text/plain", conn.FilePart{
 		Before: body[:before],
@@ -119,9 +118,10 @@ func (w *world) file(c *conn.Conn, q *simRequest, there int) {
 		Done: func() {
 			if done {
 				w.blame("request %d: Done was called twice", q.id)
+				return
 			}
 			done = true
-			w.files--
+			w.k.CloseDisk(fd)
 		},
 	})
 }

@@ -42,6 +42,19 @@ func listenUnix(path string, mode fs.FileMode, backlog int) (fd int, file socket
 	return fd, socketFile{full, info}, nil
 }
 
+// fileOf is the file of a socket that was bound before; none if it is not there.
+func fileOf(path string) socketFile {
+	full, err := filepath.Abs(path)
+	if err != nil {
+		return socketFile{}
+	}
+	info, err := os.Lstat(full)
+	if err != nil {
+		return socketFile{}
+	}
+	return socketFile{full, info}
+}
+
 func bindUnix(path string, mode fs.FileMode, backlog int) (fd int, err error) {
 	if path == "" {
 		return -1, errors.New("a Unix socket needs a path")

@@ -31,6 +31,7 @@ type Watch struct {
 	handle    conn.Handle
 	events    Events
 	suspended bool // not in the epoll set, though it holds Run
+	outbound  bool // of Connect
 	f         func(ready Events)
 }
 

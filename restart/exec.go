@@ -10,7 +10,10 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
+
+	"catboat/internal/cargo"
 )
 
 // invocation is how the process was started, noted before anything could change
@@ -26,7 +29,7 @@ type invocation struct {
 var first = note()
 
 func note() invocation {
-	v := invocation{args: slices.Clone(os.Args), environment: os.Environ()}
+	v := invocation{args: slices.Clone(os.Args), environment: without(os.Environ())}
 	v.dir, v.err = os.Getwd()
 	if len(v.args) == 0 {
 		v.err = errors.Join(v.err, errors.New("the program was started without a name"))
@@ -56,12 +59,35 @@ func note() invocation {
 // present directory. Descriptors that are close-on-exec, as all of Go's and of
 // the loop's are, do not come along.
 //
-// SIGUSR1 and SIGUSR2 are ignored from the call on, also if it fails, and by the
-// new program until its Go runtime has started: neither is deadly on the way,
-// but one that comes then is lost. Other signals keep what they do.
-func Exec() error { return first.exec(syscall.Exec) }
+// SIGUSR1 and SIGUSR2 are not deadly on the way. In a program that has called
+// [Signals] they wait for the new one; else they are ignored from the call on, also
+// if it fails, and one that comes then is lost. Other signals keep what they do.
+func Exec() error {
+	if !areBlocked() { // else they wait for the new program
+		signal.Ignore(syscall.SIGUSR1, syscall.SIGUSR2) // what is ignored stays so over execve(2)
+	}
+	return first.exec(syscall.Exec)
+}
 
 func (v invocation) exec(execve func(path string, args, environment []string) error) error {
+	return v.execWith(execve, v.environment)
+}
+
+// without is the environment with none of what a service manager says of descriptors
+// that are no more, or what an earlier image has left.
+func without(environment []string) (kept []string) {
+	for _, v := range environment {
+		name, _, _ := strings.Cut(v, "=")
+		if !slices.Contains(inheritance, name) {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
+var inheritance = []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID", cargo.Variable, cargo.Trial, handOverVariable, failed, blockedMark}
+
+func (v invocation) execWith(execve func(path string, args, environment []string) error, environment []string) error {
 	if v.err != nil {
 		return fmt.Errorf("restart: how the program was started is not known: %w", v.err)
 	}
@@ -72,7 +98,6 @@ func (v invocation) exec(execve func(path string, args, environment []string) er
 	if err := os.Chdir(v.dir); err != nil {
 		return fmt.Errorf("restart: %w", err)
 	}
-	signal.Ignore(syscall.SIGUSR1, syscall.SIGUSR2) // what is ignored stays so over execve(2)
-	err = execve(v.path, v.args, v.environment)
+	err = execve(v.path, v.args, environment)
 	return errors.Join(fmt.Errorf("restart: exec %s: %w", v.path, err), os.Chdir(present))
 }

@@ -9,10 +9,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strconv"
 
 	"catboat/files"
 	"catboat/loop"
+	"catboat/restart"
 )
 
 // settings is what the flags say.
@@ -48,7 +48,8 @@ func main() {
 
 // run serves until the loop ends.
 func (s *settings) run() error {
-	o := loop.Options{HeadFirst: true, Timeouts: s.timeouts}
+	o := loop.Options{HeadFirst: true, Resumables: resumables, Timeouts: s.timeouts}
+	o.Logger = slog.Default()
 	if s.logFile != "" {
 		f, err := os.OpenFile(s.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 		if err != nil {
@@ -59,6 +60,17 @@ func (s *settings) run() error {
 	}
 	l, err := loop.New(nil, o)
 	if err != nil {
+		return err
+	}
+	manners := restart.Options{}
+	manners.OnHUP = func() {
+		restart.HandOver(l, manners, func(err error) {
+			if err != nil {
+				o.Logger.Error("hand-over failed; serving on", "error", err)
+			}
+		})
+	}
+	if err := restart.Signals(l, manners); err != nil {
 		return err
 	}
 	paths := newPaths(l)
@@ -75,11 +87,21 @@ func (s *settings) run() error {
 	if err != nil {
 		return err
 	}
+	adopted, err := restart.Ready(l)
+	if err != nil {
+		return err
+	}
 	if s.pidFile != "" {
-		if err := os.WriteFile(s.pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+		p, err := restart.WritePIDFile(s.pidFile)
+		if err != nil {
 			return err
 		}
+		defer p.Remove()
 	}
-	fmt.Printf("listening on %s\n", bound)
+	if n := restart.Generation(); n > 0 {
+		fmt.Printf("generation %d with %d connections\n", n, adopted)
+	} else {
+		fmt.Printf("listening on %s\n", bound)
+	}
 	return l.Run()
 }

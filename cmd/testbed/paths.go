@@ -100,7 +100,8 @@ func upload(c *conn.Conn) {
 	})
 }
 
-// deferred answers when ms milliseconds have passed, with a goroutine.
+// deferred answers when ms milliseconds have passed, with a goroutine. A client that
+// may have left meanwhile gets 503, or its connection would be held.
 func deferred(c *conn.Conn) {
 	d, wait := c.Defer(), milliseconds(query(c).Get("ms"))
 	go func() {
@@ -108,6 +109,7 @@ func deferred(c *conn.Conn) {
 		case <-time.After(wait):
 			d.Reply(200, octets, pattern(0, 1024))
 		case <-d.Done():
+			d.Reply(503, plain, []byte("you seem to have left\n"))
 		}
 	}()
 }

@@ -23,12 +23,13 @@ type Linux struct {
 	start        time.Time
 
 	// Memory for calls, so that none is on a stack.
-	address    unix.RawSockaddrAny
-	addressLen uint32
-	one        unix.EpollEvent
-	linger     unix.Linger
-	queued     int32
-	offset     int64
+	address     unix.RawSockaddrAny
+	addressLen  uint32
+	one         unix.EpollEvent
+	linger      unix.Linger
+	queued      int32
+	acceptFlags uintptr
+	offset      int64
 }
 
 // NewLinux makes an epoll set with the descriptor of Wake in it.
@@ -43,6 +44,7 @@ func NewLinux() (*Linux, error) {
 		return nil, os.NewSyscallError("eventfd", err)
 	}
 	k := &Linux{epoll: epoll, event: event, start: time.Now()}
+	k.KeepAccepted(false)
 	// Edge-triggered: each write is one event, and nobody has to read.
 	if errno := k.Add(event, unix.EPOLLIN|unix.EPOLLET, Woken); errno != 0 {
 		k.Shut()
@@ -61,7 +63,7 @@ func (k *Linux) Shut() {
 func (k *Linux) Accept(fd int) (int, netip.AddrPort, syscall.Errno) {
 	k.addressLen = unix.SizeofSockaddrAny
 	conn, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&k.address)),
-		uintptr(unsafe.Pointer(&k.addressLen)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+		uintptr(unsafe.Pointer(&k.addressLen)), k.acceptFlags, 0, 0)
 	if errno != 0 {
 		return -1, netip.AddrPort{}, errno
 	}

@@ -179,6 +179,151 @@ func TestWriteToAFullSocketIsShort(t *testing.T) {
 	}
 }
 
+// numbered is a file of that many bytes, each the low byte of its place.
+func numbered(t *testing.T, length int) *os.File {
+	t.Helper()
+	content := make([]byte, length)
+	for i := range content {
+		content[i] = byte(i)
+	}
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	if _, err := f.Write(content); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestSendfileSendsARange(t *testing.T) {
+	f := numbered(t, 100)
+	for _, row := range []struct {
+		name   string
+		offset int64
+		length int
+		first  byte
+		n      int
+	}{
+		{"the whole", 0, 100, 0, 100},
+		{"a part", 10, 5, 10, 5},
+		{"the last byte", 99, 1, 99, 1},
+		{"beyond the end", 90, 20, 90, 10},
+		{"at the end", 100, 1, 0, 0},
+		{"behind it", 1 << 40, 1, 0, 0},
+		{"nothing", 50, 0, 0, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			k := newKernel(t)
+			a, b := pair(t)
+			for range 2 { // the file's own position does not matter, and stays
+				if n, errno := k.Sendfile(a, int(f.Fd()), row.offset, row.length); n != row.n || errno != 0 {
+					t.Fatalf("%d, %v, want %d", n, errno, row.n)
+				}
+				p := make([]byte, 200)
+				if n, _ := k.Read(b, p); n != row.n || n > 0 && (p[0] != row.first || p[n-1] != row.first+byte(n-1)) {
+					t.Errorf("read % d", p[:n])
+				}
+				if at, err := f.Seek(0, io.SeekCurrent); at != 100 || err != nil {
+					t.Errorf("the file's position is %d, %v", at, err)
+				}
+			}
+		})
+	}
+}
+
+func TestSendfileFails(t *testing.T) {
+	k := newKernel(t)
+	a, _ := pair(t)
+	f := numbered(t, 1)
+	closed, gone := pair(t)
+	k.Close(gone)
+	for _, row := range []struct {
+		name     string
+		fd, file int
+		offset   int64
+		want     syscall.Errno
+	}{
+		{"no file", a, -1, 0, syscall.EBADF},
+		{"no socket", -1, int(f.Fd()), 0, syscall.EBADF},
+		{"a range before the file", a, int(f.Fd()), -1, syscall.EINVAL},
+		{"nobody there", closed, int(f.Fd()), 0, syscall.EPIPE},
+	} {
+		if n, errno := k.Sendfile(row.fd, row.file, row.offset, 1); n != 0 || errno != row.want {
+			t.Errorf("%s: %d, %v, want %v", row.name, n, errno, row.want)
+		}
+	}
+}
+
+func TestSendfileToAFullSocketIsShort(t *testing.T) {
+	k := newKernel(t)
+	conn, client := tcp(t, k)
+	defer k.Close(conn)
+	const length = 64 << 20 // more than both ends hold
+	f := numbered(t, 0)
+	if err := f.Truncate(length); err != nil {
+		t.Fatal(err)
+	}
+	sent := int64(0)
+	for {
+		n, errno := k.Sendfile(conn, int(f.Fd()), sent, length)
+		if errno == syscall.EAGAIN && n == 0 {
+			break
+		}
+		if n <= 0 || errno != 0 || sent >= length {
+			t.Fatalf("%d, %v behind %d bytes", n, errno, sent)
+		}
+		sent += int64(n)
+	}
+	if n, err := io.CopyN(io.Discard, client, sent); err != nil {
+		t.Errorf("%d bytes of %d arrived, %v", n, sent, err)
+	}
+}
+
+// A packet that could be larger waits for what follows, for a moment: mostly the two
+// calls are made within it.
+func TestWriteMoreSharesAPacketWithWhatFollows(t *testing.T) {
+	k := newKernel(t)
+	f := numbered(t, 5)
+	for try := 0; ; try++ {
+		conn, client := tcp(t, k)
+		if n, errno := k.WriteMore(conn, []byte("head ")); n != 5 || errno != 0 {
+			t.Fatalf("%d, %v", n, errno)
+		}
+		k.Sendfile(conn, int(f.Fd()), 0, 5)
+		p := make([]byte, 10)
+		if _, err := io.ReadFull(client, p); err != nil || string(p) != "head \x00\x01\x02\x03\x04" {
+			t.Fatalf("%q, %v", p, err)
+		}
+		info, err := unix.GetsockoptTCPInfo(conn, unix.IPPROTO_TCP, unix.TCP_INFO)
+		k.Close(conn)
+		client.Close()
+		if err == nil && info.Data_segs_out == 1 {
+			return
+		}
+		if try == 20 {
+			t.Fatalf("%d segments, %v", info.Data_segs_out, err)
+		}
+	}
+}
+
+func TestWriteMoreFailsAsWriteDoes(t *testing.T) {
+	k := newKernel(t)
+	a, b := pair(t)
+	p := make([]byte, 8<<20)
+	if n, errno := k.WriteMore(a, p); n <= 0 || n >= len(p) || errno != 0 {
+		t.Errorf("%d, %v", n, errno)
+	}
+	if n, errno := k.WriteMore(a, p); n != 0 || errno != syscall.EAGAIN {
+		t.Errorf("to a full socket: %d, %v", n, errno)
+	}
+	k.Close(b)
+	if n, errno := k.WriteMore(a, p); n != 0 || errno != syscall.EPIPE && errno != syscall.ECONNRESET {
+		t.Errorf("with nobody there: %d, %v", n, errno)
+	}
+}
+
 // tcp is a connection over loopback: our end, and a client's.
 func tcp(t *testing.T, k *Linux) (conn int, client *net.TCPConn) {
 	t.Helper()
@@ -373,9 +518,14 @@ func TestCallsAllocateNothing(t *testing.T) {
 	a, b := pair(t)
 	k.Add(b, In, 1)
 	p, events := make([]byte, 100), make([]Event, 4)
+	file := int(numbered(t, 100).Fd())
 	n := testing.AllocsPerRun(100, func() {
 		k.Write(a, p)
 		k.Wait(events, -1)
+		k.Read(b, p)
+		k.WriteMore(a, p)
+		k.Read(b, p)
+		k.Sendfile(a, file, 0, 100)
 		k.Read(b, p)
 		k.Modify(b, In|RDHup, 1)
 		k.Unacked(b)

@@ -43,7 +43,7 @@ type Kernel struct {
 	most  int           // open files
 	queue schedule
 	woken bool
-	disk  [][]byte // files
+	disk  [][]byte // files; nil: closed
 	gone  []uint64 // data of descriptors closed lately
 	stats Stats
 }
@@ -252,23 +252,45 @@ func (k *Kernel) WriteMore(fd int, p []byte) (n int, errno syscall.Errno) { retu
 // firstFile is where the descriptors of files on disk begin.
 const firstFile = 1 << 20
 
-// Disk puts a file on the disk, open for Sendfile. It is none of those that Open
-// counts.
+// Disk puts a file on the disk, open for Sendfile until CloseDisk. It is none of those
+// that Open counts.
 func (k *Kernel) Disk(content []byte) (fd int) {
-	k.disk = append(k.disk, content)
+	k.disk = append(k.disk, append([]byte{}, content...))
 	return firstFile + len(k.disk) - 1
 }
 
+// onDisk is the file of Disk's that a call needs.
+func (k *Kernel) onDisk(call string, fd int) *[]byte {
+	if fd < firstFile || fd-firstFile >= len(k.disk) || k.disk[fd-firstFile] == nil {
+		panic(Violation(fmt.Sprintf("%s of descriptor %d, which is not open", call, fd)))
+	}
+	return &k.disk[fd-firstFile]
+}
+
 // Truncate cuts a file of Disk's.
-func (k *Kernel) Truncate(fd, length int) { k.disk[fd-firstFile] = k.disk[fd-firstFile][:length] }
+func (k *Kernel) Truncate(fd, length int) {
+	content := k.onDisk("truncate", fd)
+	*content = (*content)[:min(length, len(*content))]
+}
+
+// CloseDisk closes a file of Disk's.
+func (k *Kernel) CloseDisk(fd int) { *k.onDisk("close", fd) = nil }
+
+// Files is how many files of Disk's are open.
+func (k *Kernel) Files() (n int) {
+	for _, content := range k.disk {
+		if content != nil {
+			n++
+		}
+	}
+	return n
+}
 
 // Sendfile is documented at kernel.Kernel.
 func (k *Kernel) Sendfile(fd, file int, offset int64, length int) (n int, errno syscall.Errno) {
-	if file < firstFile || file-firstFile >= len(k.disk) {
-		panic(Violation(fmt.Sprintf("sendfile of descriptor %d, which is not open", file)))
-	}
-	content := k.disk[file-firstFile]
-	content = content[min(int(offset), len(content)):]
+	k.file("sendfile", fd)
+	content := *k.onDisk("sendfile", file)
+	content = content[min(offset, int64(len(content))):]
 	content = content[:min(length, len(content))]
 	if len(content) == 0 {
 		k.Log("sendfile(%d, %d, %d bytes at %d) = 0", fd, file, length, offset)

@@ -36,6 +36,25 @@ func TestNoCorrectProgramIsFaulted(t *testing.T) {
 		{"modify what is not there", func(k *Kernel, fd int) { k.Modify(fd, kernel.In, 0) }, "not added"},
 		{"delete what is not there", func(k *Kernel, fd int) { k.Delete(fd) }, "not added"},
 		{"write behind FIN", func(k *Kernel, fd int) { k.CloseWrite(fd); k.Write(fd, []byte("x")) }, "behind its FIN"},
+		{"sendfile of no file", func(k *Kernel, fd int) { k.Sendfile(fd, fd, 0, 1) }, "not open"},
+		{"sendfile of a file that is closed", func(k *Kernel, fd int) {
+			file := k.Disk([]byte("file"))
+			k.CloseDisk(file)
+			k.Sendfile(fd, file, 0, 1)
+		}, "not open"},
+		{"close a file twice", func(k *Kernel, fd int) {
+			file := k.Disk([]byte("file"))
+			k.CloseDisk(file)
+			k.CloseDisk(file)
+		}, "not open"},
+		{"sendfile behind FIN", func(k *Kernel, fd int) {
+			k.CloseWrite(fd)
+			k.Sendfile(fd, k.Disk([]byte("file")), 0, 1)
+		}, "behind its FIN"},
+		{"sendfile of a file's end after close", func(k *Kernel, fd int) {
+			k.Close(fd)
+			k.Sendfile(fd, k.Disk(nil), 0, 1)
+		}, "not open"},
 		{"wait for nothing", func(k *Kernel, fd int) { k.Wait(make([]kernel.Event, 1), -1) }, "for ever"},
 	} {
 		k, _, _, fd := accepted(t)
@@ -131,5 +150,98 @@ func TestTimePassesOnlyInWait(t *testing.T) {
 	k.Wait(nil, time.Millisecond)
 	if now, _ := k.Now(); !acted || now < time.Second || now > time.Second+10*time.Millisecond {
 		t.Errorf("acted %v at %v", acted, now)
+	}
+}
+
+func TestSendfileIsAWriteOfWhatIsThere(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		offset int64
+		length int
+		want   string
+	}{
+		{"the whole", 0, 10, "0123456789"},
+		{"a part", 3, 4, "3456"},
+		{"beyond the end", 8, 100, "89"},
+		{"at the end", 10, 1, ""},
+		{"behind it", 1 << 40, 1, ""},
+	} {
+		k, _, c, fd := accepted(t)
+		file := k.Disk([]byte("0123456789"))
+		if n, errno := k.Sendfile(fd, file, row.offset, row.length); n != len(row.want) || errno != 0 {
+			t.Errorf("%s: %d, %v", row.name, n, errno)
+		}
+		if p, _, _ := c.Recv(100); string(p) != row.want {
+			t.Errorf("%s: %q, want %q", row.name, p, row.want)
+		}
+	}
+}
+
+func TestSendfileToAFullSocketSaysSo(t *testing.T) {
+	k, _, c, fd := accepted(t) // has room for 100 bytes
+	file := k.Disk(make([]byte, 150))
+	for _, want := range []struct {
+		n     int
+		errno syscall.Errno
+	}{{100, 0}, {0, syscall.EAGAIN}} {
+		if n, errno := k.Sendfile(fd, file, 0, 150); n != want.n || errno != want.errno {
+			t.Errorf("%d, %v, want %d, %v", n, errno, want.n, want.errno)
+		}
+	}
+	c.Recv(30)
+	if n, errno := k.Sendfile(fd, file, 100, 50); n != 30 || errno != 0 {
+		t.Errorf("with room for 30: %d, %v", n, errno)
+	}
+	c.Abort()
+	if n, errno := k.Sendfile(fd, file, 130, 20); n != 0 || errno != syscall.ECONNRESET {
+		t.Errorf("after a reset: %d, %v", n, errno)
+	}
+}
+
+func TestATruncatedFileEndsSooner(t *testing.T) {
+	k, _, c, fd := accepted(t)
+	file, other := k.Disk([]byte("0123456789")), k.Disk([]byte("other"))
+	k.Truncate(file, 5)
+	if n, errno := k.Sendfile(fd, file, 3, 7); n != 2 || errno != 0 {
+		t.Errorf("%d, %v", n, errno)
+	}
+	if n, errno := k.Sendfile(fd, file, 5, 5); n != 0 || errno != 0 {
+		t.Errorf("at its end: %d, %v", n, errno)
+	}
+	k.Sendfile(fd, other, 0, 5)
+	if p, _, _ := c.Recv(100); string(p) != "34other" {
+		t.Errorf("got %q", p)
+	}
+}
+
+func TestFilesOnDiskAreNoneOfTheOpenOnes(t *testing.T) {
+	k, _, _, _ := accepted(t)
+	before, _ := k.Open()
+	file := k.Disk([]byte("file"))
+	if after, _ := k.Open(); after != before || k.Files() != 1 {
+		t.Errorf("%d open, then %d; %d on the disk", before, after, k.Files())
+	}
+	k.CloseDisk(file)
+	if k.Files() != 0 {
+		t.Errorf("%d on the disk", k.Files())
+	}
+}
+
+// Faults of a write are faults of sendfile too.
+func TestSendfileIsFaulted(t *testing.T) {
+	k := New(1, Faults{Short: 300, Again: 200, Intr: 200}, 10, nil)
+	ln := k.Listen()
+	c := ln.Dial(1, 1000)
+	fd := -1
+	for fd < 0 {
+		fd, _, _ = k.Accept(ln.FD)
+	}
+	file := k.Disk(make([]byte, 10))
+	for range 200 {
+		k.Sendfile(fd, file, 0, 10)
+		c.Recv(10)
+	}
+	if s := k.Stats(); min(s.ShortWrites, s.Agains, s.Interrupts) == 0 {
+		t.Errorf("%+v", s)
 	}
 }

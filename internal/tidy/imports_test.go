@@ -18,12 +18,14 @@ import (
 // arrows says for each package which others of the module it may import.
 var arrows = map[string][]string{
 	"httpparse":          {},
-	"conn":               {"httpparse"},
+	"conn":               {"httpparse", "internal/wire"},
+	"internal/wire":      {},
+	"internal/cargo":     {"internal/wire"},
 	"internal/kernel":    {},
 	"internal/simkernel": {"internal/kernel"},
 	"files":              {"conn"},
-	"loop":               {"conn", "internal/kernel"},
-	"restart":            {"loop", "conn"},
+	"loop":               {"conn", "internal/kernel", "internal/wire", "internal/cargo"},
+	"restart":            {"loop", "conn", "internal/cargo", "internal/kernel", "internal/wire"},
 	"admin":              {"restart", "loop", "conn"},
 	"cmd/*":              {"admin", "restart", "loop", "files", "conn"},
 	"internal/tidy":      {},
@@ -35,7 +37,7 @@ var pure = map[string][]string{
 	"httpparse": bytesOnly,
 	// Locks, since a body is read and a reply written by goroutines of the
 	// program's; of time only what a duration is, see clockStaysOut.
-	"conn": append([]string{"catboat/httpparse", "github.com/valyala/bytebufferpool", "sync", "time"}, bytesOnly...),
+	"conn": append([]string{"catboat/httpparse", "catboat/internal/wire", "github.com/valyala/bytebufferpool", "sync", "time"}, bytesOnly...),
 }
 
 var bytesOnly = []string{

@@ -1,0 +1,166 @@
+//go:build linux
+
+package cargo
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc64"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"catboat/internal/wire"
+)
+
+// Version is that of all that a cargo holds, the loop's and conn's parts too. One of
+// another version is not read.
+const Version = 1
+
+// The variables of the environment by which an image finds what it was left.
+const (
+	Variable = "CATBOAT_CARGO" // descriptors of the cargo and of the executable that has written it
+	Trial    = "CATBOAT_TRIAL" // descriptor for the outcome, if the image is only to try itself
+)
+
+// Listener is a socket that listens, and how it was asked for.
+type Listener struct {
+	FD      int    // its descriptor
+	Network string // as Listen was told, and
+	Address string // where; both empty if a service manager has made it
+}
+
+// Named is a descriptor that goes by a name.
+type Named struct {
+	FD   int    // the descriptor
+	Name string // as Add was told
+}
+
+// Cargo is what is left to the next image.
+type Cargo struct {
+	Generation uint64     // how many images there were before
+	Listeners  []Listener // those that are open
+	Named      []Named    // descriptors of the program's own
+	Loop       []byte     // what the loop has written
+	FDs        []int      // all descriptors that must be open where the cargo is used
+}
+
+var magic = []byte("catboat\x00")
+
+const header = 8 + 4 + 8 + 8 // magic, version, length, checksum
+
+var table = crc64.MakeTable(crc64.ECMA)
+
+// Encode is the cargo as bytes.
+func (c *Cargo) Encode() []byte {
+	var w wire.Writer
+	w.Uint(c.Generation)
+	w.Uint(uint64(len(c.Listeners)))
+	for _, ln := range c.Listeners {
+		w.Uint(uint64(ln.FD))
+		w.String(ln.Network)
+		w.String(ln.Address)
+	}
+	w.Uint(uint64(len(c.Named)))
+	for _, n := range c.Named {
+		w.Uint(uint64(n.FD))
+		w.String(n.Name)
+	}
+	w.Bytes(c.Loop)
+	w.Uint(uint64(len(c.FDs)))
+	for _, fd := range c.FDs {
+		w.Uint(uint64(fd))
+	}
+	payload := w.Written()
+	b := make([]byte, 0, header+len(payload))
+	b = append(b, magic...)
+	b = binary.LittleEndian.AppendUint32(b, Version)
+	b = binary.LittleEndian.AppendUint64(b, uint64(len(payload)))
+	b = binary.LittleEndian.AppendUint64(b, crc64.Checksum(payload, table))
+	return append(b, payload...)
+}
+
+// Decode reads what Encode has made. It shares b's memory. An error says why b is
+// not a cargo that this image can read.
+func Decode(b []byte) (*Cargo, error) {
+	if len(b) < header || !bytes.Equal(b[:len(magic)], magic) {
+		return nil, errors.New("cargo: not one")
+	}
+	version, length, sum := binary.LittleEndian.Uint32(b[8:]), binary.LittleEndian.Uint64(b[12:]), binary.LittleEndian.Uint64(b[20:])
+	payload := b[header:]
+	switch {
+	case version != Version:
+		return nil, fmt.Errorf("cargo: it is of version %d, and this program reads %d", version, Version)
+	case length != uint64(len(payload)):
+		return nil, fmt.Errorf("cargo: %d bytes of %d are there", len(payload), length)
+	case crc64.Checksum(payload, table) != sum:
+		return nil, errors.New("cargo: the checksum is wrong")
+	}
+	r := wire.NewReader(payload)
+	c := &Cargo{Generation: r.Uint()}
+	for range r.Count() {
+		c.Listeners = append(c.Listeners, Listener{int(r.Uint()), r.String(), r.String()})
+	}
+	for range r.Count() {
+		c.Named = append(c.Named, Named{int(r.Uint()), r.String()})
+	}
+	c.Loop = r.Bytes()
+	for range r.Count() {
+		c.FDs = append(c.FDs, int(r.Uint()))
+	}
+	if r.Err() != nil || r.Rest() > 0 {
+		return nil, errors.New("cargo: it ends too early or too late")
+	}
+	return c, nil
+}
+
+const seals = unix.F_SEAL_WRITE | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
+
+// Seal puts the cargo into memory that nobody can change any more, and returns its
+// descriptor, which is close-on-exec.
+func (c *Cargo) Seal() (fd int, err error) {
+	fd, err = unix.MemfdCreate("catboat-cargo", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return -1, os.NewSyscallError("memfd_create", err)
+	}
+	for b := c.Encode(); len(b) > 0; {
+		n, err := unix.Write(fd, b)
+		if err != nil && err != unix.EINTR {
+			unix.Close(fd)
+			return -1, os.NewSyscallError("write", err)
+		}
+		b = b[max(n, 0):]
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+		unix.Close(fd)
+		return -1, os.NewSyscallError("fcntl", err)
+	}
+	return fd, nil
+}
+
+// Open reads the cargo behind a descriptor, which must be sealed: what is checked
+// cannot change then. The descriptor stays open.
+func Open(fd int) (*Cargo, error) {
+	got, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cargo: descriptor %d: %w", fd, os.NewSyscallError("fcntl", err))
+	}
+	if got&seals != seals {
+		return nil, fmt.Errorf("cargo: descriptor %d is not sealed", fd)
+	}
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return nil, os.NewSyscallError("fstat", err)
+	}
+	b := make([]byte, stat.Size)
+	for at := 0; at < len(b); {
+		n, err := unix.Pread(fd, b[at:], int64(at))
+		if err != nil && err != unix.EINTR || n == 0 {
+			return nil, os.NewSyscallError("pread", err)
+		}
+		at += max(n, 0)
+	}
+	return Decode(b)
+}

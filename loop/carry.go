@@ -1,0 +1,358 @@
+//go:build linux
+
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"catboat/conn"
+	"catboat/internal/cargo"
+	"catboat/internal/kernel"
+	"catboat/internal/wire"
+)
+
+// Ties counts what keeps connections from being carried into another image of the
+// program: what lives in this one alone.
+type Ties struct {
+	Deferred int // replies that somebody has yet to make
+	Streams  int // replies that somebody has yet to end
+	Bodies   int // that somebody has yet to read to their end
+	Outbound int // descriptors of Connect
+}
+
+// Sum is how many there are.
+func (t Ties) Sum() int { return t.Deferred + t.Streams + t.Bodies + t.Outbound }
+
+// Ties is for the loop's goroutine. It looks at every connection that has a request
+// on it.
+func (l *Loop) Ties() (t Ties) {
+	for i := range l.machines.slots {
+		m := l.machines.slots[i].m
+		if m == nil {
+			continue
+		}
+		switch m.Tie() {
+		case conn.ToDeferred:
+			t.Deferred++
+		case conn.ToStream:
+			t.Streams++
+		case conn.ToBody:
+			t.Bodies++
+		}
+	}
+	for _, w := range l.watches {
+		if w.outbound {
+			t.Outbound++
+		}
+	}
+	return t
+}
+
+// Rest writes down, for [Loop.Adopt] in another image of the program, all that this
+// loop's connections need to go on, and tells the descriptors that must stay open
+// for it: those of connections, which Keep has readied, and others. AfterReply functions whose reply is not out get conn.ErrCarried. It is called on the loop's
+// goroutine, when there are no Ties, by package restart.
+func (l *Loop) Rest() (written []byte, conns, others []int) {
+	var w wire.Writer
+	epoll, event := l.linux.Descriptors()
+	others = append(others, epoll, event)
+	w.Uint(uint64(epoll))
+	w.Uint(uint64(event))
+	w.Uint(l.lastID)
+	w.Uint(uint64(l.conns))
+	for class := range l.waiting {
+		for fd := l.waiting[class].head; fd != none; fd = l.records.at(fd).next {
+			conns = append(conns, int(fd))
+			r := l.records.at(fd)
+			others = append(others, l.restConn(&w, int(fd), r)...)
+			if r.slot != none {
+				l.machines.at(r.slot).Leave()
+			}
+		}
+	}
+	return w.Written(), conns, others
+}
+
+// restConn writes one connection down, and returns the descriptors of its files.
+func (l *Loop) restConn(w *wire.Writer, fd int, r *record) (files []int) {
+	w.Uint(uint64(fd))
+	w.Uint(uint64(r.generation))
+	w.Uint(r.id)
+	w.Int(l.now - r.since)
+	w.Int(l.now - r.finSince)
+	w.Uint(uint64(r.unacked))
+	w.Uint(uint64(r.interest))
+	w.Bytes(r.peer[:])
+	w.Uint(uint64(r.port))
+	w.Uint(uint64(r.peerKind))
+	w.Uint(uint64(r.state))
+	w.Uint(uint64(r.class))
+	w.Bool(r.blocked)
+	w.Bool(r.finSent)
+	w.Bool(r.slot != none)
+	if r.slot == none {
+		return nil
+	}
+	s := &l.machines.slots[r.slot]
+	w.Int(int64(s.pace.waited))
+	w.Int(s.pace.moved)
+	remaining := time.Duration(0)
+	if s.timer != nil && s.timer.i != none {
+		remaining = time.Duration(s.timer.at - l.now)
+	}
+	s.m.Rest(w, remaining)
+	return s.m.Files()
+}
+
+// adoption is a loop's part of a cargo, read and not yet in force.
+type adoption struct {
+	epoll, event int
+	lastID       uint64
+	conns        []adopted
+}
+
+// adopted is a connection of an adoption.
+type adopted struct {
+	fd   int
+	r    record
+	pace pace
+	m    *conn.Machine // nil: it has none
+}
+
+// Adopt takes over the connections that Rest has written down, with the epoll set
+// that watches them. It is called before Run, and after Listen, by package restart. An
+// error says that the cargo cannot be read here; then nothing has been touched.
+func (l *Loop) Adopt(written []byte) (conns int, err error) {
+	a, err := l.readAdoption(wire.NewReader(written))
+	if err != nil {
+		return 0, err
+	}
+	l.linux.Adopt(a.epoll, a.event)
+	l.lastID = a.lastID
+	l.rewatch()
+	for i := range a.conns {
+		l.install(&a.conns[i])
+	}
+	return len(a.conns), nil
+}
+
+func (l *Loop) readAdoption(r *wire.Reader) (*adoption, error) {
+	if l.linux == nil || l.ran || l.conns > 0 {
+		return nil, errors.New("loop: connections are adopted before Run, once")
+	}
+	l.tick()
+	a := &adoption{epoll: int(r.Uint()), event: int(r.Uint()), lastID: r.Uint()}
+	files := fileUses{}
+	seen := map[int]bool{}
+	for range r.Count() {
+		c, err := l.readConn(r, files, nil)
+		if err != nil {
+			return nil, err
+		}
+		if seen[c.fd] || l.records.isOpen(c.fd) {
+			return nil, fmt.Errorf("loop: two connections are carried in descriptor %d", c.fd)
+		}
+		seen[c.fd] = true
+		a.conns = append(a.conns, c)
+	}
+	if r.Err() != nil || r.Rest() > 0 || !isEpoll(a.epoll) {
+		return nil, errNoAdoption
+	}
+	return a, nil
+}
+
+var errNoAdoption = errors.New("loop: what was carried are no connections of a loop")
+
+const maxFD = 1 << 24
+
+// readConn reads one connection. number is what descriptors are called here, nil if as
+// they were.
+func (l *Loop) readConn(r *wire.Reader, files fileUses, number map[int]int) (c adopted, err error) {
+	c.fd = int(min(r.Uint(), maxFD))
+	if number != nil {
+		fd, ok := number[c.fd]
+		if !ok {
+			return c, errNoAdoption
+		}
+		c.fd = fd
+	}
+	c.r = record{kind: isConn, prev: none, next: none, slot: none}
+	c.r.generation = uint32(r.Uint())
+	c.r.id = r.Uint()
+	c.r.since = l.now - max(0, r.Int())
+	c.r.finSince = l.now - max(0, r.Int())
+	c.r.unacked = int32(r.Uint())
+	c.r.interest = uint32(r.Uint())
+	copy(c.r.peer[:], r.Bytes())
+	c.r.port = uint16(r.Uint())
+	c.r.peerKind = peerKind(r.Uint())
+	c.r.state = conn.State(r.Uint())
+	c.r.class = conn.Class(r.Uint())
+	c.r.blocked, c.r.finSent = r.Bool(), r.Bool()
+	if hasMachine := r.Bool(); r.Err() == nil && hasMachine {
+		c.pace = pace{waited: time.Duration(r.Int()), moved: r.Int()}
+		c.m = conn.NewMachine(l.env)
+		err = c.m.Adopt(conn.Identity{
+			Handle: conn.Handle{FD: uint32(c.fd), Generation: c.r.generation},
+			ID:     c.r.id,
+			Peer:   c.r.addrPort(),
+		}, r, number, files.done)
+		for _, fd := range c.m.Files() {
+			files[fd]++
+		}
+	}
+	switch {
+	case err != nil:
+	case r.Err() != nil || c.fd == maxFD || c.r.class >= conn.Classes || c.r.peerKind > ip6Peer,
+		c.m == nil && c.r.state != conn.Fresh && c.r.state != conn.Idle:
+		err = errNoAdoption
+	}
+	return c, err
+}
+
+// install makes an adopted connection one of the loop's.
+func (l *Loop) install(c *adopted) {
+	r, _ := l.records.open(c.fd, isConn)
+	class, since := c.r.class, c.r.since
+	*r = c.r
+	l.placeSince(c.fd, r, class, since)
+	l.conns++
+	l.held.Add(1)
+	if c.m == nil {
+		return
+	}
+	r.slot = l.machines.put(c.m)
+	l.machines.slots[r.slot].pace = c.pace
+	l.scheduleRest(c.fd, r, c.m)
+}
+
+// rewatch has the epoll set that was adopted watch what this image has opened. Some of
+// that it may watch already, with the number that it had before.
+func (l *Loop) rewatch() {
+	for _, ln := range l.listeners {
+		l.addAnew(ln.fd, kernel.In, ln.handle)
+	}
+	for _, w := range l.watches {
+		if !w.suspended {
+			l.addAnew(w.fd, w.events.bits(), w.handle)
+		}
+	}
+}
+
+// addAnew has the epoll set watch a descriptor that it may watch already, on behalf
+// of an earlier image.
+func (l *Loop) addAnew(fd int, events uint32, h conn.Handle) syscall.Errno {
+	errno := l.k.Add(fd, events, data(h))
+	if errno == syscall.EEXIST {
+		errno = l.k.Modify(fd, events, data(h))
+	}
+	return errno
+}
+
+// fileUses counts the ranges that need a descriptor: several replies may send one
+// file.
+type fileUses map[int]int
+
+// done closes a descriptor with its last range.
+func (u fileUses) done(fd int) {
+	if u[fd]--; u[fd] == 0 {
+		delete(u, fd)
+		unix.Close(fd)
+	}
+}
+
+// isEpoll reports whether a descriptor is an epoll set.
+func isEpoll(fd int) bool {
+	var one [1]unix.EpollEvent
+	_, err := unix.EpollWait(fd, one[:], 0)
+	return err == nil || err == unix.EINTR
+}
+
+// Listening is the listeners that are open. It is for package restart, on the loop's
+// goroutine.
+func (l *Loop) Listening() (all []cargo.Listener) {
+	for _, ln := range l.listeners {
+		all = append(all, cargo.Listener{FD: ln.fd, Network: ln.network, Address: ln.address})
+	}
+	return all
+}
+
+// Watched is the descriptors that were added under a name. It is for package restart,
+// on the loop's goroutine.
+func (l *Loop) Watched() (all []cargo.Named) {
+	for _, w := range l.watches {
+		if !w.outbound && w.name != "" {
+			all = append(all, cargo.Named{FD: w.fd, Name: w.name})
+		}
+	}
+	return all
+}
+
+// CloseListener takes what is in the queue of a listener that this process was left and
+// nobody has asked for, and closes it. It is for package restart, before Run.
+func (l *Loop) CloseListener(fd int) error {
+	if err := l.addListener(fd, socketFile{}); err != nil {
+		return err
+	}
+	ln := l.listeners[len(l.listeners)-1]
+	return l.Post(func() { l.acceptRest(ln) })
+}
+
+// Timers is how many functions of After wait, those of resumable replies left out.
+func (l *Loop) Timers() int {
+	n := len(l.timers.heap)
+	for i := range l.machines.slots {
+		if t := l.machines.slots[i].timer; t != nil && t.i != none {
+			n--
+		}
+	}
+	return n
+}
+
+// Keep has connections stay open over an exec: those accepted from now on, and with
+// each call at most n more descriptors. It reports whether those are all. It is for
+// package restart, on the loop's goroutine.
+func (l *Loop) Keep(n int) (all bool) {
+	if l.keptTo == 0 {
+		l.linux.KeepAccepted(true)
+	}
+	to := min(l.keptTo+n, len(l.records)*pageSize)
+	l.keep(l.keptTo, to, true)
+	l.keptTo = to
+	return l.keptTo == len(l.records)*pageSize
+}
+
+// KeepNot undoes Keep.
+func (l *Loop) KeepNot() {
+	l.linux.KeepAccepted(false)
+	l.keep(0, len(l.records)*pageSize, false)
+	l.keptTo = 0
+}
+
+func (l *Loop) keep(from, to int, keep bool) {
+	for fd := from; fd < to; fd++ {
+		if l.records.at(int32(fd)).kind == isConn {
+			kernel.KeepOnExec(fd, keep)
+		}
+	}
+}
+
+// EachTurn has f called at the end of each turn, when nothing that was posted waits,
+// as long as it returns true. It is for package restart, on the loop's goroutine.
+func (l *Loop) EachTurn(f func() bool) { l.eachTurn = f }
+
+// endTurn calls the function of EachTurn.
+func (l *Loop) endTurn() {
+	if f := l.eachTurn; f != nil && !l.door.isOpen() && !f() {
+		l.eachTurn = nil
+	}
+}
+
+// Logger is that of the options.
+func (l *Loop) Logger() *slog.Logger { return l.options.Logger }
