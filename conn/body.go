@@ -162,7 +162,7 @@ func (b *Body) finish(err error) {
 // take takes bytes off the queue.
 func (b *Body) take(n int) {
 	if b.taken = min(b.taken+n, len(b.queue)); b.taken == len(b.queue) {
-		b.queue, b.taken = emptied(b.queue), 0
+		b.queue, b.taken = b.queue[:0], 0 // it has the memory as long as the request lasts
 	}
 }
 

@@ -517,3 +517,15 @@ func TestReplyBehindABodyThatDoesNotComeIsTheLast(t *testing.T) {
 	}
 	r.wantState(Linger)
 }
+
+// A body of many pieces takes the memory of one.
+func TestPiecesOfALargeBodyAllocateNothing(t *testing.T) {
+	r := newRig(t, Config{HeadFirst: true}, func(c *Conn) {
+		c.StreamBody().Each(func(_ *Conn, p []byte, _ error) int { return len(p) })
+	})
+	r.m.Feed([]byte(headFor("/", 1<<30)))
+	piece := make([]byte, 32<<10)
+	if n := testing.AllocsPerRun(100, func() { r.m.Feed(piece) }); n > 0 && !raceEnabled {
+		t.Errorf("%v allocations a piece", n)
+	}
+}

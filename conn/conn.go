@@ -222,6 +222,7 @@ func (m *Machine) finish() {
 	if !m.conn.req.head.KeepAlive {
 		m.last, m.clientLast = true, m.unread() == 0 && m.body.done
 	}
+	m.env.counts.Latency[Bucket(m.env.now-m.began)]++
 	drain := !m.body.done
 	m.endRequest(ErrReplied)
 	switch {

@@ -56,6 +56,9 @@ type Env struct {
 	handler     atomic.Pointer[Handler]
 	buffers     bytebufferpool.Pool
 
+	counts Counts
+	now    int64
+
 	post  func(Handle, func(*Machine)) error
 	fault func(c *Conn, what string, value any)
 

@@ -5,6 +5,8 @@ import "catboat/httpparse"
 // beginRequest makes ready for the request that starts at m.next.
 func (m *Machine) beginRequest() {
 	m.start = m.next // and m.next follows when the head is whole
+	m.began = m.env.now
+	m.env.counts.Requests++
 	m.move(InHead)
 }
 

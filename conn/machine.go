@@ -29,6 +29,7 @@ type Machine struct {
 	in    buffer
 	held  buffer // of a head that was seen before its body had come: see hold
 	start int    // of the present request, in in.b
+	began int64  // when it began
 	next  int    // of the bytes that nobody has looked at
 	body  bodyIn
 	reply replyOut // while Streaming

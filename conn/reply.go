@@ -98,6 +98,7 @@ const unknown = -1
 func (c *Conn) appendHead(status int, contentType string, length int64, room int) (body bool) {
 	m := c.m
 	c.status = status
+	m.env.counts.Statuses[status/100]++
 	head := &c.req.head
 	line := statusLine(status)
 	bodiless := status == 204 || status == 304

@@ -122,8 +122,8 @@ func (m *Machine) callPiece() (changed bool) {
 		return true
 	case next.kind == after:
 		r.wait, r.waits, r.waiting, r.orStop = next.after, true, true, next.orStop
+		r.piece.out = emptied(r.piece.out)
 	}
-	r.piece.out = emptied(r.piece.out)
 	return false
 }
 

@@ -188,7 +188,7 @@ func (l *Loop) readConn(r *wire.Reader, files fileUses, number map[int]int) (c a
 	c.r.since = l.now - max(0, r.Int())
 	c.r.finSince = l.now - max(0, r.Int())
 	c.r.unacked = int32(r.Uint())
-	c.r.interest = uint32(r.Uint())
+	c.r.interest, c.r.watched = uint32(r.Uint()), true
 	copy(c.r.peer[:], r.Bytes())
 	c.r.port = uint16(r.Uint())
 	c.r.peerKind = peerKind(r.Uint())

@@ -97,6 +97,9 @@ func (l *Loop) openListener(network, address string) (fd int, file socketFile, e
 			return -1, socketFile{}, err
 		}
 		fd, err := listenTCP(network, a, l.options.Backlog)
+		if err == nil && l.options.DeferAccept {
+			err = deferAccept(fd, true)
+		}
 		return fd, socketFile{}, err
 	}
 	return -1, socketFile{}, net.UnknownNetworkError(network)
@@ -263,15 +266,19 @@ func (l *Loop) mostConns(ln *listener) int {
 // admit takes up a connection.
 func (l *Loop) admit(fd int, peer netip.AddrPort) {
 	r, h := l.records.open(fd, isConn)
-	if errno := l.k.Add(fd, readable, data(h)); errno != 0 {
-		l.trouble("epoll_ctl failed", errno)
-		r.kind = isFree
-		l.k.Close(fd)
-		return
+	if !l.options.DeferAccept {
+		if errno := l.k.Add(fd, readable, data(h)); errno != 0 {
+			l.trouble("epoll_ctl failed", errno)
+			r.kind = isFree
+			l.k.Close(fd)
+			return
+		}
+		r.watched = true
 	}
-	l.lastID++
-	r.id = l.lastID
 	r.interest = readable
+	l.lastID++
+	l.counters.Accepted++
+	r.id = l.lastID
 	r.setPeer(peer)
 	l.conns++
 	l.held.Add(1)
@@ -280,6 +287,13 @@ func (l *Loop) admit(fd int, peer netip.AddrPort) {
 		m := l.machine(fd, r)
 		m.Refuse(503)
 		l.settle(fd, r, m, true)
+		return
+	}
+	if l.options.DeferAccept { // mostly the request is there, and often it is the only one
+		l.read(fd, r)
+		if r := l.records.find(h); r != nil && !r.watched {
+			l.watch(fd, r, readable)
+		}
 	}
 }
 
@@ -331,7 +345,11 @@ func (l *Loop) StopListening() {
 		l.env.Stop()
 		l.wakeWaiting()
 		for _, ln := range slices.Clone(l.listeners) {
-			l.acceptRest(ln)
+			if l.options.DeferAccept && ln.network != "unix" {
+				l.acceptDeferred(ln)
+			} else {
+				l.acceptRest(ln)
+			}
 		}
 		l.After(lastCall, func() {
 			for _, ln := range slices.Clone(l.listeners) {

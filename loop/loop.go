@@ -53,6 +53,9 @@ type Loop struct {
 	eachTurn  func() bool // see EachTurn
 	keptTo    int         // descriptors below stay open over an exec; 0: none
 
+	counters  Counters
+	published published
+
 	timers timers
 	door   door
 	ran    bool
@@ -150,7 +153,9 @@ func (l *Loop) turn() error {
 	if errno != 0 && errno != syscall.EINTR {
 		return os.NewSyscallError("epoll_wait", errno)
 	}
+	since := l.now
 	l.tick()
+	l.countTurn(since)
 	l.continueTurns() // first, so that nobody has two turns in one
 	l.runPosted()
 	for i := range n {
@@ -159,6 +164,7 @@ func (l *Loop) turn() error {
 	l.expire()
 	l.runTimers()
 	l.endTurn()
+	l.publish()
 	return nil
 }
 
@@ -205,6 +211,7 @@ func (l *Loop) untilNext() time.Duration {
 func (l *Loop) tick() {
 	monotonic, wall := l.k.Now()
 	l.now = int64(monotonic)
+	l.env.SetNow(l.now)
 	if second := wall.Unix(); second != l.second {
 		l.second = second
 		l.date = wall.UTC().AppendFormat(l.date[:0], "Mon, 02 Jan 2006 15:04:05 GMT")

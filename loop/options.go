@@ -42,6 +42,12 @@ type Options struct {
 	// (listen(2), net.core.somaxconn).
 	Backlog int
 
+	// DeferAccept has TCP connections accepted when their clients have said something,
+	// and read at once: a connection for each request then costs a fifth less. A client
+	// that says nothing is accepted after a second, and counted only then; when listening
+	// stops, that may take 3 s longer.
+	DeferAccept bool
+
 	// SocketMode is the mode of a Unix listener's file; default what the umask
 	// leaves.
 	SocketMode fs.FileMode

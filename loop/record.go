@@ -42,6 +42,7 @@ type record struct {
 	blocked    bool // the socket takes no more output for now
 	again      bool // it is in Loop.again
 	finSent    bool
+	watched    bool // in the epoll set
 	away       bool // on its way to another process
 }
 

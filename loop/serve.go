@@ -79,6 +79,7 @@ func (l *Loop) readLast(fd int, r *record) bool {
 
 // feed gives bytes to the connection's machine, which it gets if it has none.
 func (l *Loop) feed(fd int, r *record, p []byte) {
+	l.counters.BytesIn += uint64(len(p))
 	m := l.machine(fd, r)
 	slow := r.class == conn.ForBody && l.slow(r, int64(len(p)))
 	switch m.Feed(p); {
@@ -251,14 +252,20 @@ func (l *Loop) watchFor(fd int, r *record, m *conn.Machine) {
 }
 
 func (l *Loop) watch(fd int, r *record, interest uint32) {
-	if interest == r.interest {
+	if interest == r.interest && r.watched {
 		return
 	}
-	if errno := l.k.Modify(fd, interest, data(conn.Handle{FD: uint32(fd), Generation: r.generation})); errno != 0 {
+	var errno syscall.Errno
+	if d := data(conn.Handle{FD: uint32(fd), Generation: r.generation}); r.watched {
+		errno = l.k.Modify(fd, interest, d)
+	} else {
+		errno = l.k.Add(fd, interest, d)
+	}
+	if errno != 0 {
 		l.trouble("epoll_ctl failed", errno) // the next event tries again, or a deadline ends it
 		return
 	}
-	r.interest = interest
+	r.watched, r.interest = true, interest
 }
 
 // What bounds the output of a connection in one go, so that others have their turn
@@ -287,6 +294,7 @@ func (l *Loop) flush(fd int, r *record, m *conn.Machine) (wrote int64) {
 			m.Wrote(n)
 		}
 		wrote += int64(n)
+		l.counters.BytesOut += uint64(n)
 	}
 	return wrote
 }

@@ -19,6 +19,7 @@ import (
 type settings struct {
 	listen, static, logFile, pidFile string
 	timeouts                         loop.Timeouts
+	deferAccept                      bool
 }
 
 func main() {
@@ -32,6 +33,7 @@ func main() {
 	flag.DurationVar(&t.Idle, "idle", 0, "time between two requests (default 1m15s)")
 	flag.IntVar(&t.MinRate, "min-rate", 0, "`bytes` a second that a client must send of a body, or take of a reply (default 1024)")
 	flag.DurationVar(&t.Grace, "grace", 0, "time over which that is judged (default 10s)")
+	flag.BoolVar(&s.deferAccept, "defer-accept", false, "accept connections when their clients have said something")
 	flag.StringVar(&s.logFile, "log", "", "`file` for the server's own log (default stderr)")
 	flag.StringVar(&s.pidFile, "pid", "", "`file` for the process ID")
 	flag.Parse()
@@ -48,7 +50,7 @@ func main() {
 
 // run serves until the loop ends.
 func (s *settings) run() error {
-	o := loop.Options{HeadFirst: true, Resumables: resumables, Timeouts: s.timeouts}
+	o := loop.Options{HeadFirst: true, DeferAccept: s.deferAccept, Resumables: resumables, Timeouts: s.timeouts}
 	o.Logger = slog.Default()
 	if s.logFile != "" {
 		f, err := os.OpenFile(s.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)

@@ -72,6 +72,10 @@ type Kernel interface {
 	// them into events. epoll_wait(2)
 	Wait(events []Event, d time.Duration) (n int, errno syscall.Errno)
 
+	// Slept reports whether the last Wait has waited: if not, all time since the one
+	// before it went into the turn.
+	Slept() bool
+
 	// Wake makes a Wait that is under way, or else the next, return an event with
 	// Woken. It may be called from any goroutine. eventfd(2)
 	Wake()

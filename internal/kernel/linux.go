@@ -29,6 +29,7 @@ type Linux struct {
 	linger      unix.Linger
 	queued      int32
 	acceptFlags uintptr
+	slept       bool // the last Wait has waited
 	offset      int64
 }
 
@@ -168,12 +169,15 @@ func (k *Linux) control(op uintptr, fd int, events uint32, data uint64) syscall.
 func (k *Linux) Wait(events []Event, d time.Duration) (int, syscall.Errno) {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(k.epoll),
 		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
-	if n == 0 && d != 0 {
+	if k.slept = n == 0 && d != 0; k.slept {
 		n, _, errno = syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(k.epoll),
 			uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(milliseconds(d)), 0, 0)
 	}
 	return transfer(n, 0, errno)
 }
+
+// Slept is documented at [Kernel].
+func (k *Linux) Slept() bool { return k.slept }
 
 // milliseconds rounds up, so that nobody wakes before the time.
 func milliseconds(d time.Duration) int {
