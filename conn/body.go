@@ -28,7 +28,7 @@ type bodyIn struct {
 // AwaitBody has h called in place of the present handler when the body is whole:
 // at once behind it, if there is none. It is for programs that are called at the
 // head (Options.HeadFirst); where the body is whole already it is all the same. A
-// body longer than Limits.MaxBody is refused. It panics outside of a request, and
+// body longer than Limits.MaxBody is refused. Fields set before go with h's reply. It panics outside of a request, and
 // behind Defer, StreamBody or a reply.
 func (c *Conn) AwaitBody(h Handler) {
 	b := &c.m.body

@@ -86,7 +86,7 @@ type Config struct {
 	Fault func(c *Conn, what string, value any)
 
 	// Here reports whether it is called on the loop's goroutine. It is asked only
-	// by who is about to wait for the loop.
+	// by who is about to wait for the loop. Nil: it cannot be told.
 	Here func() bool
 }
 
@@ -105,6 +105,9 @@ type Identity struct {
 
 // NewEnv makes an Env without a handler: requests get 503 until SetHandler.
 func NewEnv(c Config) *Env {
+	if c.Here == nil {
+		c.Here = func() bool { return false }
+	}
 	return &Env{limits: c.Limits.withDefaults(), headFirst: c.HeadFirst, noHint: c.NoHint, resumables: named(c.Resumables),
 		server: c.Server, pages: c.Pages, post: c.Post, fault: c.Fault, here: c.Here}
 }

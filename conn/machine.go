@@ -330,7 +330,7 @@ func (m *Machine) Expire() {
 		case m.state == Pending && m.conn.claim(): // else a reply is on its way
 			m.conn.answer(503)
 			m.finish()
-		case m.state == Streaming:
+		case m.state == Streaming && !m.reply.waiting: // for its own time
 			m.breakOff(ErrLate)
 		}
 		m.Continue()

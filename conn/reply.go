@@ -1,6 +1,9 @@
 package conn
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // SetHeader sets a field of the reply, in place of those that have the name
 // already; an empty value removes it. It panics if the name is not a token, the
@@ -192,15 +195,20 @@ func (c *Conn) removeField(name string) {
 // validName checks a token (RFC 9110 section 5.6.2).
 func validName(s string) bool {
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c <= ' ' || c >= 0x7f:
-			return false
-		case c == '"' || c == '(' || c == ')' || c == ',' || c == '/' || c >= ':' && c <= '@' || c >= '[' && c <= ']' || c == '{' || c == '}':
+		if !isToken[s[i]] {
 			return false
 		}
 	}
 	return s != ""
 }
+
+// isToken tells which bytes are tchar.
+var isToken = func() (t [256]bool) {
+	for c := '!'; c <= '~'; c++ {
+		t[c] = !strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
+	}
+	return t
+}()
 
 // validValue checks for control characters (RFC 9110 section 5.5).
 func validValue(s string) bool {

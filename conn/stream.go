@@ -86,7 +86,7 @@ func (s *Stream) Write(p []byte) (n int, err error) {
 
 // TryWrite takes what there is room for, perhaps nothing, and does not wait. If that
 // is not all of p, room, unless it is nil, is called on the loop once there is
-// more room.
+// more room; not if the stream ends before (Done tells).
 func (s *Stream) TryWrite(p []byte, room func()) (n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
