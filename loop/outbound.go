@@ -204,13 +204,16 @@ func (o *Outbound) watchAgain() {
 
 // ready deals with an event.
 func (o *Outbound) ready(e Events) {
+	waited := len(o.out) > 0
 	if !o.connected && !o.establish() {
 		return
 	}
+	waited = waited || len(o.out) > 0
 	if e&Writable != 0 && len(o.out) > 0 {
-		if o.flush(); !o.ended && len(o.out) == 0 {
-			o.options.OnRoom(o)
-		}
+		o.flush()
+	}
+	if waited && !o.ended && len(o.out) == 0 {
+		o.options.OnRoom(o)
 	}
 	switch {
 	case o.ended:

@@ -130,6 +130,36 @@ func TestOutboundOutputIsBounded(t *testing.T) {
 	}
 }
 
+// What is queued before the connection stands is written with it, and that is room
+// too.
+func TestOutboundTellsOfRoomBehindItsConnection(t *testing.T) {
+	s := serve(t, site, Options{})
+	ln, accepted := peer(t, "tcp", "127.0.0.1:0")
+	room := make(chan struct{}, 10)
+	var out *Outbound
+	s.on(func() {
+		var err error
+		out, err = s.Connect("tcp", ln.Addr().String(), OutboundOptions{
+			MaxOutput: 1000,
+			OnRoom:    func(*Outbound) { room <- struct{}{} },
+		})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		out.Write(big[:1000])
+		if _, err := out.Write(big[:1]); err != ErrFull {
+			t.Errorf("Write returned %v", err)
+		}
+	})
+	got := make([]byte, 1000)
+	if _, err := io.ReadFull(within(t, "the connection", accepted), got); err != nil || !bytes.Equal(got, big[:1000]) {
+		t.Error("other bytes", err)
+	}
+	within(t, "room", room)
+	s.on(out.Close)
+}
+
 func TestPausedOutboundReadsNothing(t *testing.T) {
 	s := serve(t, site, Options{})
 	ln, accepted := peer(t, "tcp", "127.0.0.1:0")
