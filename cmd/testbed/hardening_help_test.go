@@ -90,9 +90,13 @@ func (s *server) cpu(t *testing.T) time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// descriptors is how many the server has open.
+// descriptors is how many the server has open when nobody but the one who asks is
+// connected, whose own is among them.
 func (s *server) descriptors(t *testing.T) int {
 	t.Helper()
+	c := s.dial(t)
+	defer c.Close()
+	c.awaitSize(2)
 	names, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(s.process.Pid), "fd"))
 	if err != nil {
 		t.Fatal(err)
@@ -154,11 +158,6 @@ func (b *bystander) run(c *client) {
 	defer pace.Stop()
 	begun := time.Now()
 	for i := 0; ; i++ {
-		select {
-		case <-b.stop:
-			return
-		case <-pace.C:
-		}
 		asked := time.Now()
 		c.SetDeadline(asked.Add(patience))
 		status, body, err := exchange(c, c.r, whole)
@@ -175,6 +174,11 @@ func (b *bystander) run(c *client) {
 			}
 			b.peak = max(b.peak, n)
 			b.rises = append(b.rises, sample{time.Since(begun), n})
+		}
+		select {
+		case <-b.stop:
+			return
+		case <-pace.C:
 		}
 	}
 }
@@ -287,7 +291,7 @@ func atMost(t *testing.T, what string, got, goal float64) {
 	}
 }
 
-// was reports whether err is a reset.
+// wasReset reports whether err is a reset.
 func wasReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
