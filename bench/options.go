@@ -33,7 +33,7 @@ func parseOptions(args []string) (o options, err error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	names := f.String("workloads", "W1,W4,W5", "`names` of workloads, with commas; all for all of them")
 	servers := f.String("servers", "floor,catboat", "`names` of servers, with commas; all for all of them: "+serverNames())
-	procs := f.String("gomaxprocs", "2", "`values` of GOMAXPROCS for catboat, with commas, the first for other Go servers too; unset leaves it to Go")
+	procs := f.String("gomaxprocs", "unset", "`values` of GOMAXPROCS for catboat, with commas, the first for other Go servers too; unset leaves it to Go")
 	seconds := f.Float64("seconds", 3, "`length` of one run; wrk and h2load take it rounded up")
 	f.StringVar(&o.tool, "load", "", "`name` of the tool that makes the load: own, wrk or h2load (default that of each workload)")
 	f.StringVar(&o.base, "base", "floor", "`name` of the server that the others are compared with; if it is not there, the first")

@@ -52,6 +52,7 @@ var servers = []server{
 	{name: "floor-defer", about: "the floor with a deferred accept and a read right behind it", source: "floor/floor.c", args: deferringFloorArgs, fixedDate: true},
 	{name: "catboat", about: "`cmd/testbed`: the public API, every limit and deadline at its default", module: "..", pkg: "./cmd/testbed", args: goArgs,
 		memory: []string{"-header", "10m", "-idle", "10m"}, counts: true},
+	{name: "catboat-defer", about: "the same with `-defer-accept`", module: "..", pkg: "./cmd/testbed", args: deferringGoArgs, counts: true},
 	{name: "nethttp", about: "Go's net/http", module: "peers", pkg: "./nethttp", args: goArgs},
 	{name: "fasthttp", about: "fasthttp", module: "peers", pkg: "./fasthttp", args: goArgs},
 	{name: "gnet", about: "gnet with a reader that validates nothing", module: "peers", pkg: "./gnet", args: goArgs, lacks: []string{"W7", "W9"}},
@@ -64,6 +65,8 @@ var servers = []server{
 	{name: "haproxy", about: "HAProxy, one thread, `http-request return`", program: "haproxy", version: []string{"-v"}, config: "peers/haproxy/haproxy.cfg",
 		args: func(s site, _ workload) []string { return []string{"-db", "-f", s.Config} }, lacks: []string{"W7", "W8", "W9"}},
 }
+
+func deferringGoArgs(s site, w workload) []string { return append(goArgs(s, w), "-defer-accept") }
 
 func floorArgs(s site, w workload) []string {
 	args := []string{"-listen", s.Address()}

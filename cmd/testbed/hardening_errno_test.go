@@ -58,26 +58,8 @@ type injection struct {
 func (s *server) inject(t *testing.T, call, errno string, every int) *injection {
 	t.Helper()
 	i := &injection{log: filepath.Join(t.TempDir(), "strace")}
-	i.cmd = exec.Command("strace", "-f", "-p", strconv.Itoa(s.process.Pid), "-o", i.log, "-e", "trace="+call,
+	i.cmd = s.strace(t, i.log, "-e", "trace="+call,
 		"-e", fmt.Sprintf("inject=%s:error=%s:when=%d+%d", call, errno, min(every, 3), every))
-	says, err := i.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := i.cmd.Start(); err != nil {
-		t.Fatalf("%v (.ci/install installs it)", err)
-	}
-	t.Cleanup(func() { i.cmd.Process.Kill() })
-	attached := make(chan string, 1)
-	go func() {
-		r := bufio.NewReader(says)
-		text, _ := r.ReadString('\n')
-		attached <- text
-		io.Copy(io.Discard, r)
-	}()
-	if said := await(t, attached, "strace"); !strings.Contains(said, " attached") {
-		t.Fatalf("strace says %q", said)
-	}
 	return i
 }
 
