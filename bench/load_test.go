@@ -27,6 +27,9 @@ func TestEveryWorkloadIsAnsweredByFloorsAndTestbedAlike(t *testing.T) {
 					continue // it is as the floor then
 				}
 				one, err := measure(s, w, applyLoad, 100*time.Millisecond)
+				for tries := 0; errors.Is(err, errIdle) && tries < 20; tries++ { // on a machine that is busy with others
+					one, err = measure(s, w, applyLoad, 100*time.Millisecond)
+				}
 				if err != nil {
 					t.Fatalf("%s: %v", s.name, err)
 				}

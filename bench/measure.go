@@ -60,8 +60,11 @@ func measure(s server, w workload, apply tool, span time.Duration) (outcome, err
 	}
 	one, err := apply(p, w, want, span)
 	if err == nil && one.CPU <= 0 {
-		err = errors.New("it used no processor time")
+		err = errIdle
 	}
 	one.Bytes = len(want.bytes)
 	return one, err
 }
+
+// errIdle is of a server that did not have its turn in all the time of a run.
+var errIdle = errors.New("it used no processor time")

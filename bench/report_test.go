@@ -189,7 +189,7 @@ func TestOptions(t *testing.T) {
 		{"-servers nginx,lighttpd", "W1 W4 W5", "nginx; lighttpd", "nginx"},
 		{"-servers floor,lighttpd,catboat -base lighttpd -workloads W9", "W9", "floor; lighttpd; catboat", "lighttpd"},
 		{"-servers all -workloads all", "W1 W2 W3 W4 W5 W6 W7 W8 W9 W10",
-			"floor; floor-defer; catboat; nethttp; fasthttp; gnet; nginx; lighttpd; h2o; haproxy", "floor"},
+			"floor; floor-defer; catboat; catboat-defer; nethttp; fasthttp; gnet; nginx; lighttpd; h2o; haproxy", "floor"},
 	} {
 		o, err := parseOptions(strings.Fields(row.args))
 		var ran, ours []string
