@@ -26,6 +26,7 @@ type listener struct {
 	handle  conn.Handle
 	file    socketFile // of a Unix socket
 	burst   int        // how many to accept at an event
+	full    int        // how often in a row so many were there
 	crowded bool       // clients wait in the queue, since the limit was reached
 	paused  bool       // not watched, for lack of descriptors
 	retry   *Timer     // when it is watched again all the same
@@ -33,6 +34,7 @@ type listener struct {
 
 const (
 	maxBurst   = 64
+	sureOfMore = 8       // bursts that were full, before a larger one is tried
 	acceptLast = 1 << 16 // at most this many when listening stops
 	pause      = 100 * time.Millisecond
 	lastCall   = 10 * time.Second // for a queue that cannot be accepted when listening stops
@@ -82,7 +84,11 @@ func (l *Loop) Listen(network, address string) (net.Addr, error) {
 }
 
 func (l *Loop) openListener(network, address string) (fd int, file socketFile, err error) {
-	if fd, ok := cargo.Here().TakeListener(network, address); ok {
+	here := cargo.Here()
+	if here.Err != nil { // somebody has that address, and it is not ours
+		return -1, socketFile{}, here.Err
+	}
+	if fd, ok := here.TakeListener(network, address); ok {
 		if network == "unix" {
 			file = fileOf(address)
 		}
@@ -204,8 +210,8 @@ func (l *Loop) addListener(fd int, file socketFile) error {
 }
 
 // accept takes connections from a listener that is ready. To find the queue
-// empty costs as much as three requests, so it takes one, and twice as many each
-// time as long as the queue is full.
+// empty costs as much as three requests, so it takes one, and twice as many when
+// that has been right eight times in a row.
 func (l *Loop) accept(ln *listener) {
 	for range ln.burst {
 		if l.conns >= l.mostConns(ln) {
@@ -216,11 +222,13 @@ func (l *Loop) accept(ln *listener) {
 		}
 		if came := l.acceptOne(ln); came != accepted {
 			ln.crowded = ln.crowded && came != empty
-			ln.burst = 1
+			ln.burst, ln.full = 1, 0
 			return
 		}
 	}
-	ln.burst = min(2*ln.burst, maxBurst)
+	if ln.full++; ln.full == sureOfMore {
+		ln.burst, ln.full = min(2*ln.burst, maxBurst), 0
+	}
 }
 
 // outcome is what came of accepting once.
@@ -297,12 +305,21 @@ func (l *Loop) admit(fd int, peer netip.AddrPort) {
 	}
 }
 
-// pauseListener stops accepting until a connection is closed.
+// pauseListener stops accepting until a connection is closed. If the epoll set does
+// not take it, the next event tries again.
 func (l *Loop) pauseListener(ln *listener) {
 	if !ln.paused {
-		ln.paused = true
-		l.k.Modify(ln.fd, 0, data(ln.handle))
+		ln.paused = l.watchListener(ln, 0)
 	}
+}
+
+// watchListener reports whether the epoll set has taken it.
+func (l *Loop) watchListener(ln *listener, events uint32) bool {
+	errno := l.k.Modify(ln.fd, events, data(ln.handle))
+	if errno != 0 {
+		l.trouble("epoll_ctl failed", errno)
+	}
+	return errno == 0
 }
 
 // retryLater accepts again in a moment: what was lacking may be there without a
@@ -330,8 +347,9 @@ func (l *Loop) resumeListener(ln *listener) {
 	case l.stopping.Load():
 		l.acceptRest(ln)
 	case l.conns < l.options.MaxConns:
-		ln.paused = false
-		l.k.Modify(ln.fd, kernel.In, data(ln.handle))
+		if ln.paused = !l.watchListener(ln, kernel.In); ln.paused {
+			l.retryLater(ln)
+		}
 	}
 }
 

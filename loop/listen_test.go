@@ -215,12 +215,12 @@ func TestAcceptSeldomFindsTheQueueEmpty(t *testing.T) {
 			empty++
 		}
 	}
-	if empty > 10 {
+	if empty > 2 {
 		t.Errorf("for 20 connections the queue was found empty %d times", empty)
 	}
 }
 
-func TestAcceptTakesTwiceAsManyWhileTheQueueIsFull(t *testing.T) {
+func TestAcceptTakesTwiceAsManyWhenTheQueueHasBeenFullForLong(t *testing.T) {
 	s := prepare(t, site, Options{})
 	for range 40 {
 		s.dial()
@@ -234,7 +234,8 @@ func TestAcceptTakesTwiceAsManyWhileTheQueueIsFull(t *testing.T) {
 		}
 		got = append(got, s.k.count(mark, onAccept))
 	}
-	if want := []int{1, 2, 4, 8, 16, 10}; !slices.Equal(got, want) { // 9, and one that finds it empty
+	want := slices.Concat(slices.Repeat([]int{1}, 8), slices.Repeat([]int{2}, 8), slices.Repeat([]int{4}, 4))
+	if !slices.Equal(got, want) {
 		t.Errorf("calls of accept4 by turns: %v, want %v", got, want)
 	}
 	s.run()
