@@ -41,8 +41,8 @@ func (c *Conn) AwaitBody(h Handler) {
 // StreamBody gives the body in pieces, as the client sends them, to who is called
 // at the head (Options.HeadFirst). If it is whole already, it comes in one piece.
 // The program sets itself a limit; there is none else. The reply may be made,
-// or begun, before the body has ended. It panics outside of a request and
-// behind AwaitBody.
+// or begun, before the body has ended; but a client that waits for 100 (Continue) is
+// told so only as long as none is begun. It panics outside of a request and behind AwaitBody.
 func (c *Conn) StreamBody() *Body {
 	m := c.m
 	if !c.open || m.body.awaited {
@@ -51,9 +51,11 @@ func (c *Conn) StreamBody() *Body {
 	if m.body.stream == nil {
 		b := &Body{env: m.env, handle: c.who.Handle}
 		b.arrived.L = &b.mu
+		b.put(m.in.b[m.body.start:m.body.end]) // all of it, or what was awaited in another image
 		if m.body.done {
-			b.put(c.req.body)
 			b.finish(io.EOF)
+		} else {
+			m.body.end = m.body.start
 		}
 		m.body.stream = b
 		m.wantBody()
@@ -332,13 +334,15 @@ func (m *Machine) fill(b *Body) {
 func (m *Machine) callEach(b *Body, p []byte, err error) (changed bool) {
 	n := 0
 	state := m.state
-	b.ended = err != nil
+	b.ended, b.paused = err != nil, true
 	panicked := m.call(func(c *Conn) { n = b.each(c, p, err) })
 	b.mu.Lock()
 	b.take(min(max(n, 0), len(p)))
 	b.full = len(b.queue)-b.taken >= maxQueue
 	b.mu.Unlock()
-	b.paused = n < len(p)
+	if n >= len(p) { // else Resume may have been called already
+		b.paused = false
+	}
 	switch {
 	case panicked && state == Streaming && m.reply.stream == nil: // a stream is aborted already
 		m.breakOff(errPanicked)

@@ -11,7 +11,7 @@ func Bucket(ns int64) int { return min(bits.Len64(uint64(max(ns, 0))/1000), Buck
 
 // Counts is what the connections of one loop have done so far.
 type Counts struct {
-	Requests uint64          // heads that were whole, or refused
+	Requests uint64          // of which a byte has come
 	Statuses [6]uint64       // final replies, by the first digit of the status; refusals too
 	Latency  [Buckets]uint64 // of replies: from the request's first byte until it was complete in the output, by the loop's clock, which is read once a turn
 }

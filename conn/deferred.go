@@ -40,13 +40,14 @@ const (
 )
 
 // Reply is [Conn.Reply] from any goroutine; it copies body and does not wait.
-// Like that it panics on a status or content type that no reply can have. An
-// error says that the reply is not sent: ErrReplied, since there was another
+// An error says that the reply is not sent: ErrInvalid, since no reply can have that status or type, ErrReplied, since there was another
 // (perhaps the 503 of a deadline), ErrGone, since the client has left, or
 // ErrStopped, since the loop has ended. After nil the client may still leave
 // before the reply is out; [Conn.AfterReply] tells.
 func (d Deferred) Reply(status int, contentType string, body []byte) error {
-	checkReply(status, contentType)
+	if status < 200 || status > 599 || !validValue(contentType) {
+		return ErrInvalid // perhaps of another server's making: no reason to panic where nobody recovers
+	}
 	if !d.d.claim() {
 		return d.d.refusal()
 	}

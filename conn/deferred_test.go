@@ -264,22 +264,6 @@ func TestDeferredReplyCopiesItsBody(t *testing.T) {
 	r.wantOut(lateReply("late"))
 }
 
-// A bad reply shows where it is made, and takes nobody's right to reply.
-func TestBadDeferredReplyPanicsAtItsCaller(t *testing.T) {
-	r, d := deferring(t)
-	for _, call := range []func(){
-		func() { d.Reply(199, "", nil) },
-		func() { d.Reply(200, "a\r\nb", nil) },
-	} {
-		if !panics(call) {
-			t.Error("no panic")
-		}
-	}
-	wantError(t, "Reply", d.Reply(200, "text/plain", []byte("late")), nil)
-	r.runPosted()
-	r.wantOut(lateReply("late"))
-}
-
 func TestDone(t *testing.T) {
 	for _, row := range []struct {
 		about string

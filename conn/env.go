@@ -13,7 +13,7 @@ type Limits struct {
 	MaxHead   int // bytes of request line and header section, and of a trailer section; default 16 KiB, at most 1 GiB
 	MaxFields int // field lines in a section; default 100
 	MaxBody   int // bytes of a body that is read whole; default 1 MiB
-	MaxOutput int // bytes waiting to be written above which no next request is looked at; default 256 KiB
+	MaxOutput int // bytes waiting to be written above which no next request is looked at, and no next piece of a reply made; default 16 KiB
 }
 
 func (l Limits) withDefaults() Limits {
@@ -25,19 +25,20 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.MaxHead, 16<<10)
 	orDefault(&l.MaxFields, 100)
 	orDefault(&l.MaxBody, 1<<20)
-	orDefault(&l.MaxOutput, 256<<10)
+	orDefault(&l.MaxOutput, 16<<10) // a write for so much costs little more than its copy, and clients that do not read cost as much
 	l.MaxHead = min(l.MaxHead, 1<<30)
 	return l
 }
 
 // What bounds a connection and is no option.
 const (
-	maxTurn    = 64       // requests answered before other connections have their turn
-	maxDrain   = 64 << 10 // bytes of a body thrown away in order to keep the connection
-	maxLinger  = 16 << 20 // bytes thrown away after FIN
-	maxQueue   = 64 << 10 // bytes between a goroutine and the loop, in a Body or a Stream
-	maxState   = 4 << 10  // bytes of a resumable reply's state
-	keptBuffer = 4 << 10  // bytes of a buffer that stays with its Machine
+	maxTurn    = 64        // requests answered before other connections have their turn
+	maxDrain   = 64 << 10  // bytes of a body thrown away in order to keep the connection
+	maxLinger  = 16 << 20  // bytes thrown away after FIN
+	maxQueue   = 64 << 10  // bytes between a goroutine and the loop, in a Body or a Stream
+	maxState   = 4 << 10   // bytes of a resumable reply's state
+	maxPiece   = 256 << 10 // bytes of memory that stay for the next piece of any resumable reply
+	keptBuffer = 4 << 10   // bytes of a buffer that stays with its Machine
 )
 
 // Env is what the machines of one loop share, and what they need of the world.
@@ -52,9 +53,11 @@ type Env struct {
 	stop        signal // of Stream.Stopping
 	pages       map[int][]byte
 	server      string
-	stamp       []byte // the Server and Date lines of the present second
+	ok          []byte // how a reply with 200 begins in the present second: the line, Server and Date
+	checkedType string // a content type that can stand in a field
 	handler     atomic.Pointer[Handler]
 	buffers     bytebufferpool.Pool
+	piece       []byte // of a resumable reply, while it is made
 
 	counts Counts
 	now    int64
@@ -143,9 +146,11 @@ func (e *Env) SetHandler(h Handler) {
 
 // SetDate sets the value of the Date field (RFC 9110 section 6.6.1).
 func (e *Env) SetDate(imfFixdate []byte) {
-	e.stamp = e.stamp[:0]
+	e.ok = append(e.ok[:0], okLine...)
 	if e.server != "" {
-		e.stamp = append(append(append(e.stamp, "Server: "...), e.server...), "\r\n"...)
+		e.ok = append(append(append(e.ok, "Server: "...), e.server...), "\r\n"...)
 	}
-	e.stamp = append(append(append(e.stamp, "Date: "...), imfFixdate...), "\r\n"...)
+	e.ok = append(append(append(e.ok, "Date: "...), imfFixdate...), "\r\n"...)
 }
+
+const okLine = "HTTP/1.1 200 OK\r\n"

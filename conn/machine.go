@@ -18,7 +18,7 @@ var (
 // to the end of its reply, or of the linger after the last. Between requests
 // there is none: see [Machine.Resting]. All of it is for the loop's goroutine.
 //
-// The loop calls Feed, EOF, Expire, Wrote, Continue or Abandon as things
+// The loop calls Feed, EOF, Expire, Wrote, Blocked, Continue or Abandon as things
 // happen, and after each looks at Output, File, State, WantsRead, Again and
 // TakeWait.
 type Machine struct {
@@ -38,6 +38,7 @@ type Machine struct {
 	hooks  []hook
 	sealed int // hooks whose reply is in the output
 
+	blocked    bool  // the socket takes no more output for now
 	turn       int   // requests answered, and pieces asked for, in this turn
 	last       bool  // no request is taken after the present one
 	clientLast bool  // and the client had said so
@@ -45,6 +46,7 @@ type Machine struct {
 	lingered   int   // bytes thrown away
 	aborted    error // what Abort was told; nil: it was not called
 	reset      bool  // the connection is to end with a reset, since FIN would look like the end of the reply
+	recall     bool  // it was carried here within a body, and the handler is to be called for it anew
 }
 
 // hook is a function of AfterReply's, due when end bytes are written.
@@ -67,7 +69,8 @@ func (m *Machine) Begin(s State, who Identity) {
 	m.conn.who = who
 	m.conn.req.peer = who.Peer
 	m.out.taken = 0
-	m.last, m.clientLast, m.eof, m.lingered, m.aborted, m.reset = false, false, false, 0, nil, false
+	m.last, m.clientLast, m.eof, m.lingered, m.aborted, m.reset, m.recall = false, false, false, 0, nil, false, false
+	m.blocked = false
 }
 
 // State is where the connection stands.
@@ -122,7 +125,10 @@ func (m *Machine) run() {
 				return
 			}
 		case InBody:
-			if more := m.readBody(); more {
+			if m.recall {
+				m.recall = false
+				m.move(Ready)
+			} else if more := m.readBody(); more {
 				return
 			}
 		case Ready:
@@ -148,8 +154,20 @@ func (m *Machine) run() {
 // mayTake reports whether a next request, or piece, may be looked at now.
 func (m *Machine) mayTake() bool { return m.turn < maxTurn && !m.isFull() }
 
-// isFull reports whether the output is above its mark.
-func (m *Machine) isFull() bool { return m.out.full(m.env.limits.MaxOutput) }
+// isFull reports whether no more output is to be made: it is above its mark, or the
+// socket does not even take what there is.
+func (m *Machine) isFull() bool {
+	return m.blocked && m.out.pending() > 0 || m.out.full(m.env.limits.MaxOutput)
+}
+
+// Blocked says whether the socket takes no more output for now. Then what waits may
+// have to wait for long.
+func (m *Machine) Blocked(blocked bool) {
+	if blocked && !m.blocked {
+		m.out.tighten(&m.env.buffers)
+	}
+	m.blocked = blocked
+}
 
 // Again reports whether Continue would do something without new input.
 func (m *Machine) Again() bool {
@@ -158,8 +176,8 @@ func (m *Machine) Again() bool {
 		return m.begun() && !m.isFull()
 	case Streaming:
 		return m.reply.ready() && !m.isFull()
-	case Ready: // of one that was carried here
-		return true
+	case InBody:
+		return m.recall
 	}
 	return false
 }
@@ -334,8 +352,11 @@ func (m *Machine) Expire() {
 			m.breakOff(ErrLate)
 		}
 		m.Continue()
-	case Fresh, Idle, Drain:
+	case Fresh, Idle:
 		m.leave()
+	case Drain: // the reply is written, and the client may still be sending
+		m.dropInput()
+		m.move(Linger)
 	case Linger:
 		m.move(Closed)
 	}

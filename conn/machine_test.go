@@ -184,7 +184,7 @@ func TestDateAndServerOfThePresentSecond(t *testing.T) {
 }
 
 func TestLimitsHaveDefaultsAndCaps(t *testing.T) {
-	defaults := Limits{MaxHead: 16 << 10, MaxFields: 100, MaxBody: 1 << 20, MaxOutput: 256 << 10}
+	defaults := Limits{MaxHead: 16 << 10, MaxFields: 100, MaxBody: 1 << 20, MaxOutput: 16 << 10}
 	for _, row := range []struct{ given, want Limits }{
 		{Limits{}, defaults},
 		{Limits{-1, -1, -1, -1}, defaults},
@@ -243,7 +243,7 @@ func TestAnsweredRequestsTakeNoMemory(t *testing.T) {
 func TestWrittenOutputMakesRoom(t *testing.T) {
 	body := []byte(strings.Repeat("x", 3*minMove))
 	calls := 0
-	r := newRig(t, Config{}, func(c *Conn) {
+	r := newRig(t, Config{Limits: Limits{MaxOutput: len(body) + 1000}}, func(c *Conn) {
 		c.AfterReply(func(*Conn, error) { calls++ })
 		c.Reply(200, "text/plain", body)
 	})

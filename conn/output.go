@@ -83,6 +83,19 @@ func (o *output) wrote(n int, pool *pool) (done func()) {
 	return nil
 }
 
+// tighten moves what waits into as little memory as it needs, unless more would be
+// copied than is won. A client that reads slowly comes here again and again.
+func (o *output) tighten(pool *pool) {
+	rest := o.b[o.sent:]
+	if cap(o.b) <= max(keptBuffer, len(rest)+len(rest)/2) {
+		return
+	}
+	tight := append(o.kept[:0], rest...)
+	o.moveFiles()
+	o.giveBack(pool)
+	o.b, o.sent = tight, 0
+}
+
 // moveFiles keeps the files' places when the bytes sent are cut off.
 func (o *output) moveFiles() {
 	for i := range o.files {

@@ -163,3 +163,80 @@ func TestDoneOfAStreamWhoseBodyIsBrokenOff(t *testing.T) {
 		}
 	}
 }
+
+// What a review found.
+
+func TestAProducerForHEADIsToldAtOnce(t *testing.T) {
+	var s *Stream
+	r := newRig(t, Config{}, func(c *Conn) { s = c.ReplyStream(200, "text/event-stream", -1) })
+	r.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if n, err := s.Write([]byte("x")); n != 0 || err != ErrReplied {
+		t.Errorf("%d, %v", n, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatNoReplyCanHaveIsAnErrorForAGoroutine(t *testing.T) {
+	var d Deferred
+	r := newRig(t, Config{}, func(c *Conn) { d = c.Defer() })
+	r.send(get("/"))
+	for _, row := range []struct {
+		status      int
+		contentType string
+	}{{999, ""}, {199, ""}, {200, "a\r\nb: c"}} {
+		if err := d.Reply(row.status, row.contentType, nil); err != ErrInvalid {
+			t.Errorf("%d, %q: %v", row.status, row.contentType, err)
+		}
+	}
+	if err := d.Reply(200, "text/plain", []byte("ok")); err != nil {
+		t.Errorf("a right one behind them: %v", err)
+	}
+	r.runPosted()
+	r.wantOut(ok("ok"))
+}
+
+func TestASlowRestThatNobodyWantsEndsWithFIN(t *testing.T) {
+	r := newRig(t, Config{HeadFirst: true}, func(c *Conn) { c.Error(404) })
+	r.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300\r\n\r\nabc")
+	r.wantState(Drain)
+	r.m.Expire()
+	r.wantState(Linger)
+}
+
+func TestAWaitThatBeginsWhenTheLoopEndsIsNone(t *testing.T) {
+	n := 0
+	hello := NewResumable("x", func(p *Piece) Next {
+		if n++; n > 1 && p.Stopping() {
+			return End()
+		}
+		p.WriteString("hello")
+		return After(1 << 40).OrStop()
+	})
+	r := newRig(t, Config{}, func(c *Conn) { c.ReplyResumable(200, "", -1, hello, nil) })
+	r.env.Stop()
+	r.send(get("/"))
+	r.wantState(Idle)
+}
+
+func TestResumeWithinEachIsNotLost(t *testing.T) {
+	got := ""
+	r := newRig(t, Config{HeadFirst: true}, func(c *Conn) {
+		b := c.StreamBody()
+		b.Each(func(c *Conn, p []byte, err error) int {
+			if err != nil {
+				c.Reply(200, "text/plain", []byte(got))
+				return 0
+			}
+			got += string(p[:1])
+			b.Resume()
+			return 1
+		})
+	})
+	r.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+	for range 5 {
+		r.runPosted()
+	}
+	r.wantOut(ok("abc"))
+}

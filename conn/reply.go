@@ -31,7 +31,7 @@ func (c *Conn) AddHeader(name, value string) {
 // sent, as it would be to GET, so a handler answers both alike; 204, 205 and 304
 // have no body (RFC 9110 section 15). A second reply is not sent: the first stands, and the log gets a line.
 func (c *Conn) Reply(status int, contentType string, body []byte) {
-	checkReply(status, contentType)
+	c.checkReply(status, contentType)
 	if c.mayReply() {
 		c.reply(status, contentType, body)
 	}
@@ -103,7 +103,6 @@ func (c *Conn) appendHead(status int, contentType string, length int64, room int
 	c.status = status
 	m.env.counts.Statuses[status/100]++
 	head := &c.req.head
-	line := statusLine(status)
 	bodiless := status == 204 || status == 304
 	if status == 205 {
 		length = 0
@@ -112,9 +111,13 @@ func (c *Conn) appendHead(status int, contentType string, length int64, room int
 	if !head.KeepAlive || length == unknown && !chunked && !bodiless || m.env.lastReplies && m.unread() == 0 {
 		m.last = true
 	}
-	m.out.reserve(len(line)+len(m.env.stamp)+len(contentType)+len(c.fields)+room+128, &m.env.buffers)
-	o := append(m.out.b, line...)
-	o = append(o, m.env.stamp...)
+	m.out.reserve(len(m.env.ok)+len(contentType)+len(c.fields)+room+maxPlain, &m.env.buffers)
+	o := m.out.b
+	if status == 200 {
+		o = append(o, m.env.ok...)
+	} else {
+		o = append(append(o, statusLine(status)...), m.env.ok[len(okLine):]...)
+	}
 	if contentType != "" && status != 204 {
 		o = append(append(append(o, "Content-Type: "...), contentType...), "\r\n"...)
 	}
@@ -134,6 +137,17 @@ func (c *Conn) appendHead(status int, contentType string, length int64, room int
 	}
 	m.out.b = append(o, "\r\n"...)
 	return !bodiless && length != 0 && head.Method != "HEAD"
+}
+
+// maxPlain is more than the plain parts of a head have, beside those of a 200.
+const maxPlain = 192
+
+// checkReply is for replies made on the loop. Mostly the type is that of the last one.
+func (c *Conn) checkReply(status int, contentType string) {
+	if e := c.m.env; contentType != e.checkedType || status < 200 || status > 599 {
+		checkReply(status, contentType)
+		e.checkedType = contentType
+	}
 }
 
 func checkReply(status int, contentType string) {

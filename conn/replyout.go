@@ -16,6 +16,7 @@ type replyOut struct {
 	left    int64 // of its Content-Length; unknown: it has none
 	told    bool  // the stream has something
 	waiting bool  // the resumable reply waits for its time
+	hurried bool  // it was called for that
 	orStop  bool  // or the loop's end
 	wait    time.Duration
 	waits   bool // for so long, and the loop has yet to be told
@@ -105,5 +106,5 @@ func (m *Machine) endReply(reason error) {
 	if s := m.reply.stream; s != nil {
 		s.finish(reason)
 	}
-	m.reply = replyOut{piece: Piece{state: emptied(m.reply.piece.state), out: emptied(m.reply.piece.out)}}
+	m.reply = replyOut{piece: Piece{state: emptied(m.reply.piece.state)}}
 }

@@ -53,6 +53,7 @@ func (m *Machine) Rest(w *wire.Writer, remaining time.Duration) {
 		w.Bool(t)
 	}
 	w.Uint(uint64(m.lingered))
+	w.Int(m.env.now - m.began)
 	m.restInput(w)
 	m.out.rest(w)
 	m.restReply(w, remaining)
@@ -114,6 +115,22 @@ func (m *Machine) restReply(w *wire.Writer, remaining time.Duration) {
 // ErrCarried. The machine is as good as Closed.
 func (m *Machine) Leave() { m.failHooks(len(m.hooks), ErrCarried) }
 
+// GiveUp answers 503 to a request whose reply has no head yet, as the last, and reports
+// whether there was one.
+func (m *Machine) GiveUp() bool {
+	switch {
+	case m.state == InHead, m.state == InBody:
+		m.refuse(503)
+	case m.state == Pending && m.conn.claim():
+		m.last = true
+		m.conn.answer(503)
+		m.finish()
+	default:
+		return false
+	}
+	return true
+}
+
 // Files is the descriptors of the files that wait to be sent, each as often as it is
 // needed.
 func (m *Machine) Files() (fds []int) {
@@ -137,6 +154,7 @@ func (m *Machine) Adopt(who Identity, r *wire.Reader, number map[int]int, done f
 		*t = r.Bool()
 	}
 	m.lingered = int(min(r.Uint(), maxLinger))
+	m.began = m.env.now - max(0, r.Int())
 	if err := m.adoptInput(r); err != nil {
 		return err
 	}
@@ -185,8 +203,8 @@ func (m *Machine) adoptInput(r *wire.Reader) error {
 	switch {
 	case m.state == Streaming:
 		m.conn.req.begin(m.in.b[:n:n])
-	case m.env.headFirst: // the handler is asked again, and has replied to nothing yet
-		m.state = Ready
+	case m.env.headFirst: // it has replied to nothing yet
+		m.recall = true
 	}
 	return nil
 }

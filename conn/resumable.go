@@ -22,7 +22,6 @@ func (r *Resumable) Name() string { return r.name }
 type Piece struct {
 	env   *Env
 	state []byte
-	out   []byte
 }
 
 // State is what the last call has set, or the reply has begun with. It is valid
@@ -41,13 +40,13 @@ func (p *Piece) SetState(state []byte) {
 // Write adds to the piece, which is sent as one chunk where the reply comes in
 // chunks. It takes all and never fails; a piece is held in memory, so it is not large.
 func (p *Piece) Write(b []byte) (int, error) {
-	p.out = append(p.out, b...)
+	p.env.piece = append(p.env.piece, b...)
 	return len(b), nil
 }
 
 // WriteString is Write for a string.
 func (p *Piece) WriteString(s string) (int, error) {
-	p.out = append(p.out, s...)
+	p.env.piece = append(p.env.piece, s...)
 	return len(s), nil
 }
 
@@ -107,27 +106,31 @@ func (c *Conn) ReplyResumable(status int, contentType string, length int64, r *R
 // that was the end.
 func (m *Machine) callPiece() (changed bool) {
 	r := &m.reply
-	r.piece.out = r.piece.out[:0]
 	next, panicked := m.makePiece(r)
 	switch {
 	case panicked:
 		m.breakOff(errPanicked)
 		return true
-	case !m.appendBody(r.piece.out):
+	case !m.appendBody(m.env.piece):
 		m.env.fault(&m.conn, "reply is longer than its Content-Length", nil)
 		m.breakOff(ErrLength)
 		return true
 	case next.kind == end:
 		m.completeReply(nil)
 		return true
+	case next.orStop && m.env.stopping && !r.hurried: // the loop's end has come before
+		r.hurried = true // once, or one that does not look would spin
 	case next.kind == after:
 		r.wait, r.waits, r.waiting, r.orStop = next.after, true, true, next.orStop
-		r.piece.out = emptied(r.piece.out)
 	}
 	return false
 }
 
+// makePiece has it made in Env.piece.
 func (m *Machine) makePiece(r *replyOut) (next Next, panicked bool) {
+	if m.env.piece = m.env.piece[:0]; cap(m.env.piece) > maxPiece {
+		m.env.piece = nil
+	}
 	defer func() {
 		if v := recover(); v != nil {
 			panicked = true

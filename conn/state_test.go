@@ -98,7 +98,7 @@ var moveScripts = []struct {
 		r.send(head100)
 	}},
 	{Drain, Closed, "FIN", func(r *rig) { r.headFirst(hello); r.send(head100); r.sendFIN() }},
-	{Drain, Closed, "deadline", func(r *rig) { r.headFirst(hello); r.send(head100); r.m.Expire() }},
+	{Drain, Linger, "deadline", func(r *rig) { r.headFirst(hello); r.send(head100); r.m.Expire() }},
 	{Drain, Closed, "reset", func(r *rig) { r.headFirst(hello); r.send(head100); r.m.Abandon(errReset) }},
 
 	{Flush, Linger, "written", func(r *rig) { r.send(get("/close")) }},

@@ -9,6 +9,7 @@ import (
 var (
 	ErrLength    = errors.New("catboat: the reply is not as long as its Content-Length")
 	ErrTruncated = errors.New("catboat: a file has become shorter while it was sent")
+	ErrInvalid   = errors.New("catboat: no reply can have that status, type or field")
 	ErrLate      = errors.New("catboat: the reply did not go on in time")
 	errPanicked  = errors.New("catboat: what makes the reply has panicked")
 )
@@ -16,7 +17,7 @@ var (
 // ReplyStream sends a reply's head, and its body as it is written to the Stream: so
 // many bytes, or if length is -1 as many as there will be, in chunks; a client of
 // HTTP/1.0 is then told the end by the connection's. To HEAD, and with a status that
-// has no body, what is written goes nowhere. Otherwise it is like
+// has no body, the reply is complete with its head: Write gets ErrReplied at once, Close nil. Otherwise it is like
 // [Conn.Reply]; a second reply gets a Stream on which all fails.
 func (c *Conn) ReplyStream(status int, contentType string, length int64) *Stream {
 	checkLength(status, contentType, length)
@@ -29,7 +30,7 @@ func (c *Conn) ReplyStream(status int, contentType string, length int64) *Stream
 		c.m.reply.stream = s
 	default:
 		s.nowhere = true
-		s.left.set()
+		s.finish(ErrReplied) // so that who would write for ever ends
 	}
 	return s
 }
@@ -98,13 +99,15 @@ func (s *Stream) TryWrite(p []byte, room func()) (n int, err error) {
 
 // Trailer adds a field to the trailer section, which is sent behind the last chunk,
 // and only there: not to HTTP/1.0, nor behind a known length. The Trailer
-// field may announce it. It panics on what [Conn.SetHeader] panics on.
-func (s *Stream) Trailer(name, value string) {
-	checkName(name)
-	checkValue(name, value)
+// field may announce it. What [Conn.SetHeader] panics on is ErrInvalid here, and not sent.
+func (s *Stream) Trailer(name, value string) error {
+	if !validName(name) || reserved(name) || !validValue(value) {
+		return ErrInvalid
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.trailers = append(append(append(append(s.trailers, name...), ": "...), value...), "\r\n"...)
+	return nil
 }
 
 // Close ends the body. It does not wait for the client to get it: [Conn.AfterReply]
@@ -112,7 +115,10 @@ func (s *Stream) Trailer(name, value string) {
 func (s *Stream) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil || s.nowhere {
+	if s.nowhere {
+		return nil
+	}
+	if s.err != nil {
 		return s.err
 	}
 	s.closed, s.err = true, ErrReplied
@@ -125,7 +131,7 @@ func (s *Stream) Close() error {
 func (s *Stream) Abort(reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err == nil && !s.nowhere {
+	if s.err == nil {
 		s.aborted, s.err = reason, reason
 		s.tell()
 	}
@@ -144,8 +150,6 @@ func (s *Stream) put(p []byte) (n int, err error) {
 	switch {
 	case s.err != nil:
 		return 0, s.err
-	case s.nowhere:
-		return len(p), nil
 	}
 	if n = min(len(p), maxQueue-len(s.queue)); n == 0 {
 		return 0, nil

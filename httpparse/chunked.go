@@ -31,9 +31,10 @@ const (
 	atTrailer
 )
 
-// The framing of a chunk may take 16 bytes and twice its data without counting;
-// what goes beyond is summed and may come to 16 KiB over a body. That is room
-// for extensions that someone uses, and none for a body that is mostly framing.
+// The framing of a chunk may take 16 bytes and twice its data, but not more than
+// three times its data, without counting; what goes beyond is summed and may come
+// to 16 KiB over a body. That is room for extensions that someone uses, and none
+// for a body that is mostly framing: some 8,000 chunks of one byte are the most.
 const (
 	maxFraming  = 16 << 10
 	freeFraming = 16
@@ -77,10 +78,9 @@ func (c *Chunked) Left() int64 {
 
 // frame takes one byte of framing.
 func (c *Chunked) frame(b byte) *Error {
-	if c.framed++; c.framed > freeFraming && c.framed > freeFraming+2*min(c.left, maxFraming) {
-		if c.excess++; c.excess > maxFraming {
-			return errChunkFraming
-		}
+	c.framed++
+	if c.stage > inSize && c.stage < inData && c.excess+c.over() > maxFraming {
+		return errChunkFraming
 	}
 	switch c.stage {
 	case inSize:
@@ -96,6 +96,7 @@ func (c *Chunked) frame(b byte) *Error {
 		if c.left == 0 {
 			c.stage = atTrailer
 		}
+		c.excess += c.over()
 		c.framed = 0
 	case atDataReturn:
 		if b != '\r' {
@@ -109,6 +110,13 @@ func (c *Chunked) frame(b byte) *Error {
 		c.stage = inSize
 	}
 	return nil
+}
+
+// over is by how much the framing of a chunk whose size is known goes beyond what is
+// free.
+func (c *Chunked) over() int64 {
+	data := min(c.left, maxFraming)
+	return max(0, c.framed-min(freeFraming+2*data, 3*data))
 }
 
 // size takes one byte of 1*HEXDIG, or the one behind it.

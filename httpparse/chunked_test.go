@@ -1,6 +1,7 @@
 package httpparse
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -69,28 +70,43 @@ func TestChunkedAnswerDoesNotDependOnCuts(t *testing.T) {
 	}
 }
 
-// The budget is for the whole body, however the framing is spread over it.
+// The budget is for the whole body, however the framing is spread over it. What is
+// free hangs on the data: three bytes of framing for each of the first 16, then two.
 func TestChunkFramingBudgetIsForTheBody(t *testing.T) {
-	// One chunk: the CRLF of the one before, a line, and one byte of data.
-	const allowance = freeFraming + 2
-	chunk := func(excess int) string {
-		ext := strings.Repeat("a", allowance+excess-len("\r\n1;\r\n"))
-		return "1;" + ext + "\r\na\r\n"
+	// A chunk behind another, with so many bytes of framing: the CRLF of the one
+	// before, and a line.
+	chunk := func(data, framing int) string {
+		line := fmt.Sprintf("%x", data)
+		switch more := framing - len("\r\n"+line+"\r\n"); more {
+		case 0, 1:
+			line = strings.Repeat("0", more) + line
+		default:
+			line += ";" + strings.Repeat("a", more-1)
+		}
+		return line + "\r\n" + strings.Repeat("d", data) + "\r\n"
 	}
+	const last = len("\r\n0\r\n") // has no data, so all of it counts
 	tests := []struct {
-		name   string
-		excess int // of each chunk
-		chunks int
-		bad    *Error
+		name          string
+		data, framing int // of each chunk
+		chunks        int
+		bad           *Error
 	}{
-		{"nothing over the allowance", 0, 3 * maxFraming, nil},
-		{"all of the budget, a byte a chunk", 1, maxFraming, nil},
-		{"a byte more", 1, maxFraming + 1, errChunkFraming},
-		{"all of the budget in four", maxFraming / 4, 4, nil},
-		{"a fifth", maxFraming / 4, 5, errChunkFraming},
+		{"one byte, as short as can be", 1, 5, (maxFraming - last) / 2, nil},
+		{"one more", 1, 5, maxFraming/2 + 1, errChunkFraming},
+		{"two bytes, for ever", 2, 5, 3 * maxFraming, nil},
+		{"two bytes, all that is free", 2, 6, 3 * maxFraming, nil},
+		{"sixteen", 16, 48, 3 * maxFraming, nil},
+		{"more than sixteen", 100, 216, maxFraming, nil},
+		{"all of the budget, a byte a chunk", 100, 217, maxFraming - last, nil},
+		{"a byte more", 100, 217, maxFraming + 1, errChunkFraming},
+		{"all of the budget in four", 100, 216 + maxFraming/4, 3, nil},
+		{"a fifth", 100, 216 + maxFraming/4, 5, errChunkFraming},
+		{"of a chunk that is large", 1 << 20, 1 << 15, 2, nil},
+		{"of a chunk that is larger, no more is free", 1 << 20, 2*maxFraming + 2*freeFraming + maxFraming, 1, errChunkFraming},
 	}
 	for _, tt := range tests {
-		in := "1\r\na\r\n" + strings.Repeat(chunk(tt.excess), tt.chunks) + "0\r\n"
+		in := "2\r\nab\r\n" + strings.Repeat(chunk(tt.data, tt.framing), tt.chunks) + "0\r\n"
 		if a := feedChunked(vector{in: []byte(in)}, inPlace); a.bad != tt.bad || a.ended != (tt.bad == nil) {
 			t.Errorf("%s: got %v, ended %v", tt.name, a.bad, a.ended)
 		}

@@ -59,6 +59,12 @@ func (f *Fields) parse(b []byte, maxFields int) (n int, bad *Error) {
 	for f.pos < len(b) {
 		switch f.stage {
 		case atLine:
+			if f.takeLines(b, maxFields) {
+				return f.pos, nil
+			}
+			if f.pos == len(b) {
+				return 0, nil
+			}
 			if b[f.pos] == '\r' {
 				f.pos++
 				f.stage = atLastLineFeed
@@ -127,6 +133,7 @@ func (f *Fields) endValue(b []byte) *Error {
 	}
 	f.line.Value.End = end
 	f.list = append(f.list, f.line)
+	f.line = Field{}
 	f.pos++
 	f.stage = atLineFeed
 	return nil

@@ -1,6 +1,9 @@
 package httpparse
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // facts is what the fields of one head said, gathered line by line, before
 // anything is decided.
@@ -21,40 +24,58 @@ type facts struct {
 	expectsContinue, expectsOther   bool
 }
 
-// take notes what one field line says.
-func (s *facts) take(f Field, b []byte) *Error {
-	name, value := f.Name.Of(b), f.Value.Of(b)
-	switch len(name) {
-	case len("host"):
-		if is(name, "host") {
-			s.host = f.Value
-			s.hosts++
-		}
-	case len("expect"):
-		if is(name, "expect") {
-			s.takeExpect(value)
-		}
-	case len("upgrade"):
-		if is(name, "upgrade") {
-			s.upgrade = true
-		}
-	case len("connection"):
-		if is(name, "connection") {
-			s.takeConnection(value)
-		}
-	case len("content-length"):
-		if is(name, "content-length") {
-			return s.takeLength(value)
-		}
-	case len("transfer-encoding"):
-		if is(name, "transfer-encoding") {
-			s.takeCodings(value)
+// A name's key is its first four letters in lower case, read as a number: all that
+// is looked at of most names that mean nothing here.
+const (
+	keyHost             = 'h' | 'o'<<8 | 's'<<16 | 't'<<24
+	keyExpect           = 'e' | 'x'<<8 | 'p'<<16 | 'e'<<24
+	keyUpgrade          = 'u' | 'p'<<8 | 'g'<<16 | 'r'<<24
+	keyConnection       = 'c' | 'o'<<8 | 'n'<<16 | 'n'<<24
+	keyContentLength    = 'c' | 'o'<<8 | 'n'<<16 | 't'<<24
+	keyTransferEncoding = 't' | 'r'<<8 | 'a'<<16 | 'n'<<24
+)
+
+// gather notes what the field lines of b say.
+func (s *facts) gather(list []Field, b []byte) (bad *Error) {
+	for i := range list {
+		f := &list[i]
+		switch binary.LittleEndian.Uint32(b[f.Name.Start:]) | 0x20202020 { // no line is shorter
+		case keyHost:
+			if f.Name.Len() == len("host") {
+				s.host = f.Value
+				s.hosts++
+			}
+		case keyExpect, keyUpgrade, keyConnection, keyContentLength, keyTransferEncoding:
+			if bad = s.take(f.Name.Of(b), f.Value.Of(b)); bad != nil {
+				return bad
+			}
 		}
 	}
 	return nil
 }
 
+// take notes what one of the other field lines says.
+func (s *facts) take(name, value []byte) *Error {
+	switch {
+	case is(name, "connection"):
+		s.takeConnection(value)
+	case is(name, "content-length"):
+		return s.takeLength(value)
+	case is(name, "transfer-encoding"):
+		s.takeCodings(value)
+	case is(name, "expect"):
+		s.takeExpect(value)
+	case is(name, "upgrade"):
+		s.upgrade = true
+	}
+	return nil
+}
+
 func (s *facts) takeConnection(value []byte) {
+	if string(value) == "keep-alive" { // as browsers write it
+		s.keepAlive = true
+		return
+	}
 	for more := true; more; {
 		var m []byte
 		m, value, more = nextMember(value)

@@ -1,5 +1,10 @@
 package httpparse
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // Span is a range of positions in the buffer that was parsed.
 type Span struct{ Start, End uint32 }
 
@@ -69,9 +74,7 @@ const maxMethod = 32 // bytes; the longest registered method has 17
 
 // Reset makes h ready for another head. Its list of fields keeps its memory.
 func (h *Head) Reset() {
-	list := h.Fields.list[:0]
-	*h = Head{}
-	h.Fields.list = list
+	*h = Head{Fields: Fields{list: h.Fields.list[:0]}}
 }
 
 // Parse reads a request line and header section from the start of b. It returns
@@ -86,6 +89,9 @@ func (h *Head) Parse(b []byte, lim Limits) (n int, bad *Error) {
 	if full {
 		b = b[:lim.Bytes]
 	}
+	if h.stage == atStart && h.takeRequestLine(b) && h.Fields.takeLines(b, lim.Fields) {
+		return h.interpret(b)
+	}
 	for more := false; h.stage != inFields && !more; {
 		if more, bad = h.parseRequestLine(b); bad != nil {
 			return 0, bad
@@ -94,20 +100,52 @@ func (h *Head) Parse(b []byte, lim Limits) (n int, bad *Error) {
 	if h.stage == inFields {
 		n, bad = h.Fields.parse(b, lim.Fields)
 	}
-	if n > 0 {
-		bad = h.interpret(b)
-	}
 	switch {
 	case bad != nil:
 		return 0, bad
 	case n > 0:
-		return n, nil
+		return h.interpret(b)
 	case !full:
 		return 0, nil
 	case h.stage == inFields:
 		return 0, errHeadLong
 	}
 	return 0, errTargetLong
+}
+
+// takeRequestLine takes a request line of the usual kind in one step, if it is
+// there whole: a method of up to eight letters, a path without percent-encoding,
+// perhaps a query, HTTP/1.1. Else it does nothing, and parseRequestLine has it.
+func (h *Head) takeRequestLine(b []byte) bool {
+	const version = " HTTP/1.1\r\n"
+	if len(b) < len("GET /")+len(version) {
+		return false
+	}
+	method, start := "GET", len("GET ")
+	if string(b[:4]) != "GET " {
+		n := bits.TrailingZeros64(equal(binary.LittleEndian.Uint64(b), ' ')) / 8
+		method, start = methodName(b[:n]), n+1
+	}
+	if method == "" || method == "CONNECT" || b[start-1] != ' ' || b[start] != '/' {
+		return false
+	}
+	path := scanPath(b, start+1)
+	end := path
+	if end < len(b) && b[end] == '?' {
+		end = scanTarget(b, end+1)
+	}
+	if rest := b[end:]; len(rest) < len(version) || string(rest[:len(version)]) != version {
+		return false
+	}
+	h.Method, h.Minor = method, 1
+	h.method = Span{0, uint32(start - 1)}
+	h.Target = Span{uint32(start), uint32(end)}
+	h.Path = Span{uint32(start), uint32(path)}
+	h.Query = Span{uint32(min(path+1, end)), uint32(end)}
+	h.pos = end + len(version)
+	h.Fields.pos = h.pos
+	h.stage = inFields
+	return true
 }
 
 // parseRequestLine takes one step along the request line: it moves h.stage
@@ -211,25 +249,24 @@ func (h *Head) parseVersion(b []byte) (more bool, bad *Error) {
 }
 
 // interpret decides, of a head that is whole, what its fields mean for the
-// connection: the host, the body's framing, persistence and expectations.
-func (h *Head) interpret(b []byte) *Error {
+// connection: the host, the body's framing, persistence and expectations. Then
+// its length is h.Fields.pos.
+func (h *Head) interpret(b []byte) (n int, bad *Error) {
 	var seen facts
-	for _, f := range h.Fields.list {
-		if bad := seen.take(f, b); bad != nil {
-			return bad
-		}
+	if bad = seen.gather(h.Fields.list, b); bad != nil {
+		return 0, bad
 	}
-	if bad := h.setHost(b, &seen); bad != nil {
-		return bad
+	if bad = h.setHost(b, &seen); bad != nil {
+		return 0, bad
 	}
-	if bad := h.setFraming(&seen); bad != nil {
-		return bad
+	if bad = h.setFraming(&seen); bad != nil {
+		return 0, bad
 	}
 	h.KeepAlive = !seen.close && (h.Minor == 1 || seen.keepAlive)
 	h.Upgrade = h.Minor == 1 && seen.upgrade && seen.upgradeOption
 	if h.Minor == 1 && seen.expectsOther {
-		return errExpect
+		return 0, errExpect
 	}
 	h.Continue = h.Minor == 1 && seen.expectsContinue
-	return nil
+	return h.Fields.pos, nil
 }

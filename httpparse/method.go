@@ -11,6 +11,14 @@ func methodName(b []byte) string {
 		return "POST"
 	case "HEAD":
 		return "HEAD"
+	case "PUT":
+		return "PUT"
+	case "DELETE":
+		return "DELETE"
+	case "OPTIONS":
+		return "OPTIONS"
+	case "PATCH":
+		return "PATCH"
 	}
 	return methods[string(b)]
 }

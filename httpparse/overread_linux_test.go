@@ -33,7 +33,7 @@ func beforeUnreadablePage(t *testing.T, size, slack int) layout {
 
 func TestNothingIsReadBehindTheBuffer(t *testing.T) {
 	const largest = 32 << 10
-	for _, slack := range []int{0, 64} {
+	for _, slack := range []int{0, 64, 192} {
 		lay := beforeUnreadablePage(t, largest, slack)
 		for _, v := range vectors(t, "head") {
 			var whole Head

@@ -36,14 +36,18 @@ func equal(x, c uint64) uint64 { return below(x^(ones*c), 1) }
 // or len(b). It reads eight bytes at a time, within len(b).
 func scanValue(b []byte, i int) int {
 	for i < len(b) {
-		if i+8 <= len(b) {
+		for i+8 <= len(b) {
 			x := binary.LittleEndian.Uint64(b[i:])
-			m := below(x, 0x20) | equal(x, 0x7f)
-			if m == 0 {
-				i += 8
-				continue
+			// below 0x20 or equal to 0x7f
+			m := ((x - ones*0x20) | ((x ^ ones*0x7f) - ones)) &^ x & highs
+			if m != 0 {
+				i += bits.TrailingZeros64(m) >> 3
+				break
 			}
-			i += bits.TrailingZeros64(m) >> 3
+			i += 8
+		}
+		if i == len(b) {
+			break
 		}
 		if c := b[i]; c < 0x20 && c != '\t' || c == 0x7f {
 			return i
@@ -64,6 +68,25 @@ func scanTarget(b []byte, i int) int {
 	}
 	for ; i < len(b); i++ {
 		if c := b[i]; c <= ' ' || c >= 0x7f || c == '#' {
+			return i
+		}
+	}
+	return i
+}
+
+// scanPath returns the position of the first byte at or after i that may not stand
+// in a target, or is one of ! % ' ?: the end of a path that is plain, or a place to
+// look closer. It is len(b) if there is none.
+func scanPath(b []byte, i int) int {
+	for ; i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		// 0x3f and 0x7f differ in one bit, as do ! # % ' in two.
+		if m := below(x, 0x21) | equal(x|ones*0x40, 0x7f) | equal(x&^(ones*6), '!') | x&highs; m != 0 {
+			return i + bits.TrailingZeros64(m)>>3
+		}
+	}
+	for ; i < len(b); i++ {
+		if c := b[i]; c <= ' ' || c|0x40 >= 0x7f || c&^6 == '!' {
 			return i
 		}
 	}

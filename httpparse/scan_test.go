@@ -15,6 +15,7 @@ var scanners = []struct {
 }{
 	{"scanValue", scanValue, func(c byte) bool { return c == '\t' || c >= ' ' && c != 0x7f }},
 	{"scanTarget", scanTarget, func(c byte) bool { return c > ' ' && c < 0x7f && c != '#' }},
+	{"scanPath", scanPath, func(c byte) bool { return c > ' ' && c < 0x7f && strings.IndexByte("!#%'?", c) < 0 }},
 	{"scanToken", scanToken, func(c byte) bool {
 		return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' ||
 			strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0

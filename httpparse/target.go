@@ -92,10 +92,25 @@ func validAuthority(b []byte) bool {
 	return n > 0 && (n == len(b) || b[n] == ':' && validPort(b[n+1:]))
 }
 
-// scanHost returns the length of the host that b begins with: a literal in
-// brackets, or a name. It is 0 if there is none.
+// scanHost returns the length of the host that b begins with, or 0 if there is
+// none. It mostly is a name without percent-encoding.
 func scanHost(b []byte) int {
-	if len(b) > 0 && b[0] == '[' {
+	plain := &isHostName
+	for n, c := range b {
+		if plain[c] {
+			continue
+		}
+		if c == '%' || c == '[' {
+			return scanOddHost(b)
+		}
+		return n
+	}
+	return len(b)
+}
+
+// scanOddHost is scanHost for all hosts: a literal in brackets, or a name.
+func scanOddHost(b []byte) int {
+	if b[0] == '[' {
 		end := bytes.IndexByte(b, ']') + 1
 		if !validLiteral(b[:end]) {
 			return 0

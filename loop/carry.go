@@ -65,6 +65,14 @@ func (l *Loop) Rest() (written []byte, conns, others []int) {
 	w.Uint(uint64(epoll))
 	w.Uint(uint64(event))
 	w.Uint(l.lastID)
+	l.counters.Counts = *l.env.Counts()
+	for _, n := range l.counters.all() {
+		w.Uint(*n)
+	}
+	w.Uint(uint64(len(l.watches)))
+	for fd := range l.watches {
+		w.Uint(uint64(fd))
+	}
 	w.Uint(uint64(l.conns))
 	for class := range l.waiting {
 		for fd := l.waiting[class].head; fd != none; fd = l.records.at(fd).next {
@@ -114,6 +122,8 @@ func (l *Loop) restConn(w *wire.Writer, fd int, r *record) (files []int) {
 type adoption struct {
 	epoll, event int
 	lastID       uint64
+	counters     Counters
+	watched      []int // descriptors of the program's own
 	conns        []adopted
 }
 
@@ -133,8 +143,15 @@ func (l *Loop) Adopt(written []byte) (conns int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	l.door.mu.Lock() // who posts wakes what is given up
 	l.linux.Adopt(a.epoll, a.event)
+	l.door.mu.Unlock()
 	l.lastID = a.lastID
+	l.counters, *l.env.Counts() = a.counters, a.counters.Counts
+	l.publish()
+	for _, fd := range a.watched { // or nobody could ever end the watching of one that stays open
+		l.linux.Delete(fd)
+	}
 	l.rewatch()
 	for i := range a.conns {
 		l.install(&a.conns[i])
@@ -148,6 +165,12 @@ func (l *Loop) readAdoption(r *wire.Reader) (*adoption, error) {
 	}
 	l.tick()
 	a := &adoption{epoll: int(r.Uint()), event: int(r.Uint()), lastID: r.Uint()}
+	for _, n := range a.counters.all() {
+		*n = r.Uint()
+	}
+	for range r.Count() {
+		a.watched = append(a.watched, int(r.Uint()))
+	}
 	files := fileUses{}
 	seen := map[int]bool{}
 	for range r.Count() {
@@ -165,6 +188,17 @@ func (l *Loop) readAdoption(r *wire.Reader) (*adoption, error) {
 		return nil, errNoAdoption
 	}
 	return a, nil
+}
+
+// all is the counters, in an order.
+func (c *Counters) all() (all []*uint64) {
+	all = append(all, &c.Requests, &c.Accepted, &c.BytesIn, &c.BytesOut, &c.Turns)
+	for _, many := range [...][]uint64{c.Statuses[:], c.Latency[:], c.Lag[:]} {
+		for i := range many {
+			all = append(all, &many[i])
+		}
+	}
+	return all
 }
 
 var errNoAdoption = errors.New("loop: what was carried are no connections of a loop")
@@ -352,6 +386,44 @@ func (l *Loop) endTurn() {
 	if f := l.eachTurn; f != nil && !l.door.isOpen() && !f() {
 		l.eachTurn = nil
 	}
+}
+
+// BeginAnew has the deadlines of those who are between two requests, or in a head, count
+// from now. It is for package restart, on the loop's goroutine.
+func (l *Loop) BeginAnew() {
+	for _, class := range [...]conn.Class{conn.ForHead, conn.ForNext} {
+		for fd := l.waiting[class].head; fd != none; fd = l.records.at(fd).next {
+			l.records.at(fd).since = l.now
+		}
+	}
+}
+
+// GiveUp is a last word before Cut. Who waits for the head of a reply gets 503, who waits
+// for nothing is closed, and who is in the middle of a reply is cut, so that it can tell.
+// It returns how many were told so, and cut. Those that have their last reply, this
+// or another, may still read it. It is for package restart, on the loop's goroutine.
+func (l *Loop) GiveUp() (told, cut int) {
+	var all []int
+	for class := range l.waiting {
+		for fd := l.waiting[class].head; fd != none; fd = l.records.at(fd).next {
+			all = append(all, int(fd))
+		}
+	}
+	for _, fd := range all {
+		r := l.records.at(int32(fd))
+		switch {
+		case r.kind != isConn || r.finSent: // it may have ended with another
+		case r.slot == none:
+			l.close(fd, r, nil)
+		case l.machines.at(r.slot).GiveUp():
+			told++
+			l.settle(fd, r, l.machines.at(r.slot), active)
+		default:
+			cut++
+			l.reset(fd, r)
+		}
+	}
+	return told, cut
 }
 
 // Logger is that of the options.

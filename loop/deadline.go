@@ -4,6 +4,7 @@ package loop
 
 import (
 	"math"
+	"time"
 
 	"catboat/conn"
 )
@@ -55,13 +56,25 @@ func (l *Loop) unplace(fd int, r *record) {
 	w.n--
 }
 
+// looks is how often, within the deadline for output, the kernel is asked whether the
+// client reads.
+const looks = 5
+
+// wait is how long those of a class stay in its list before something is done.
+func (l *Loop) wait(class conn.Class) time.Duration {
+	if class == conn.ForWrite {
+		return l.timeouts[class] / looks
+	}
+	return l.timeouts[class]
+}
+
 // deadline is the first of a class.
 func (l *Loop) deadline(class conn.Class) (at int64, ok bool) {
-	head, timeout := l.waiting[class].head, l.timeouts[class]
-	if head == none || timeout == math.MaxInt64 {
+	head := l.waiting[class].head
+	if head == none || l.timeouts[class] == math.MaxInt64 {
 		return 0, false
 	}
-	return l.records.at(head).since + int64(timeout), true
+	return l.records.at(head).since + int64(l.wait(class)), true
 }
 
 // expire deals with all whose deadline has passed.
@@ -81,13 +94,14 @@ func (l *Loop) expire() {
 // nearer to that.
 func (l *Loop) expired(fd int, r *record) {
 	switch {
-	case r.class == conn.ForWrite:
+	case r.class == conn.ForWrite && r.slot != none:
 		l.expiredOutput(fd, r)
 	case l.readLast(fd, r): // what arrived in time counts, however late the loop is
 	case r.class == conn.ForFIN && l.unacked(fd) > finUnacked:
 		// The client is silent, and has not got all of its last reply. That it may
 		// take as long as any other output.
 		r.unacked = l.unacked(fd)
+		l.machines.slots[r.slot].pace.renew()
 		l.place(fd, r, conn.ForWrite)
 	case r.slot != none:
 		m := l.machines.at(r.slot)
@@ -98,19 +112,24 @@ func (l *Loop) expired(fd int, r *record) {
 	}
 }
 
-// expiredOutput deals with a connection whose output has not moved. The kernel's
+// expiredOutput looks at a connection whose output has not moved. The kernel's
 // buffer is large: it may be read all the while without room for more coming up.
+// Just as well its client may take what is there for a while, and not read.
 func (l *Loop) expiredOutput(fd int, r *record) {
-	n := l.unacked(fd)
+	n, p := l.unacked(fd), &l.machines.slots[r.slot].pace
+	acked := int64(r.unacked - n)
 	switch {
 	case n <= finUnacked && r.finSent:
 		l.close(fd, r, nil)
-	case n < r.unacked && !(r.slot != none && l.slow(r, int64(r.unacked-n))):
+		return
+	case acked > 0 && !l.slow(r, acked):
 		r.unacked = n
-		l.place(fd, r, conn.ForWrite)
-	default:
+		p.acknowledge(acked)
+	case acked > 0 || p.quietFor(time.Duration(l.now-r.since)) >= l.timeouts[conn.ForWrite]:
 		l.reset(fd, r)
+		return
 	}
+	l.place(fd, r, conn.ForWrite)
 }
 
 // finUnacked is what a FIN counts among the unacknowledged bytes.

@@ -31,38 +31,42 @@ func deferAccept(fd int, on bool) error {
 }
 
 // acceptDeferred accepts on until no connection is held back any more, and then the
-// rest of the queue.
+// rest of the queue. With many connections it takes long to look, so a goroutine does.
 func (l *Loop) acceptDeferred(ln *listener) {
+	ln.deferring = true
 	deferAccept(ln.fd, false)
 	limit := l.now + int64(deferMost)
+	addr, _ := boundAddr(ln.fd)
+	tcp, isTCP := addr.(*net.TCPAddr)
 	var look func()
-	look = func() {
-		if l.records.find(ln.handle) == nil {
-			return
-		}
-		if l.now < limit && holdsBack(ln.fd) {
+	looked := func(held bool) {
+		switch {
+		case l.records.find(ln.handle) == nil:
+		case held && l.now < limit:
 			l.After(deferLook, look)
-			return
+		default:
+			ln.deferring = false
+			l.acceptRest(ln)
 		}
-		l.acceptRest(ln)
+	}
+	look = func() {
+		go func() {
+			held := isTCP && holdsBack(tcp.Port)
+			l.Post(func() { looked(held) })
+		}()
 	}
 	look()
 }
 
-// holdsBack reports whether the kernel has half-open connections of a listener's port
+// holdsBack reports whether the kernel has half-open connections of a port
 // (proc(5), /proc/net/tcp: state 03, SYN_RECV).
-func holdsBack(fd int) bool {
-	addr, err := boundAddr(fd)
-	tcp, ok := addr.(*net.TCPAddr)
-	if err != nil || !ok {
-		return false
-	}
-	port := fmt.Appendf(nil, ":%04X ", tcp.Port)
+func holdsBack(port int) bool {
+	suffix := fmt.Appendf(nil, ":%04X", port)
 	for _, file := range [...]string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		text, _ := os.ReadFile(file)
 		for line := range bytes.Lines(text) {
 			fields := bytes.Fields(line)
-			if len(fields) > 3 && string(fields[3]) == "03" && bytes.HasSuffix(append(fields[1], ' '), port) {
+			if len(fields) > 3 && string(fields[3]) == "03" && bytes.HasSuffix(fields[1], suffix) {
 				return true
 			}
 		}

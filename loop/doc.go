@@ -16,7 +16,7 @@
 // OnSignal all run on it, one after the other, so they need no locks among
 // themselves, and none may wait. A handler's panic costs its client a 500; that of
 // any other function unwinds Run and is the program's. From other goroutines these may be called:
-// Post, StopListening, SetHandler, SetTimeouts and EpollSize.
+// Post, StopListening, LastReplies, Cut, SetHandler, SetTimeouts, EpollSize and Counters.
 //
 // The package needs Linux.
 package loop

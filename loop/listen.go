@@ -20,16 +20,17 @@ import (
 
 // listener is a socket that connections are accepted from.
 type listener struct {
-	fd      int
-	network string // as Listen was told, with
-	address string // this
-	handle  conn.Handle
-	file    socketFile // of a Unix socket
-	burst   int        // how many to accept at an event
-	full    int        // how often in a row so many were there
-	crowded bool       // clients wait in the queue, since the limit was reached
-	paused  bool       // not watched, for lack of descriptors
-	retry   *Timer     // when it is watched again all the same
+	fd        int
+	network   string // as Listen was told, with
+	address   string // this
+	handle    conn.Handle
+	file      socketFile // of a Unix socket
+	burst     int        // how many to accept at an event
+	full      int        // how often in a row so many were there
+	crowded   bool       // clients wait in the queue, since the limit was reached
+	deferring bool       // StopListening waits for what the kernel holds back
+	paused    bool       // not watched, for lack of descriptors
+	retry     *Timer     // when it is watched again all the same
 }
 
 const (
@@ -344,7 +345,7 @@ func (l *Loop) resumeListeners() {
 func (l *Loop) resumeListener(ln *listener) {
 	switch {
 	case !ln.paused || l.records.find(ln.handle) == nil:
-	case l.stopping.Load():
+	case l.stopping.Load() && !ln.deferring:
 		l.acceptRest(ln)
 	case l.conns < l.options.MaxConns:
 		if ln.paused = !l.watchListener(ln, kernel.In); ln.paused {

@@ -30,19 +30,19 @@ type Loop struct {
 	events []kernel.Event
 	buffer []byte // every read goes here
 
-	records    slab
-	machines   machines
-	waiting    [conn.Classes]list // connections in the order of their last activity
-	timeouts   byClass
-	rate       rate
-	again      []conn.Handle // connections that have used up their turn
-	againSpare []conn.Handle // its other array
-	listeners  []*listener
-	watches    map[int]*Watch // by descriptor
-	conns      int            // accepted and not yet closed
-	held       atomic.Int64   // listeners, conns and watches
-	lastID     uint64
-	stopping   atomic.Bool // StopListening has been called
+	records   slab
+	machines  machines
+	waiting   [conn.Classes]list // connections in the order of their last activity
+	timeouts  byClass
+	rate      rate
+	again     []conn.Handle        // connections that have used up their turn, the first to go on first
+	unwatched map[conn.Handle]bool // connections that the epoll set would not watch as it should
+	listeners []*listener
+	watches   map[int]*Watch // by descriptor
+	conns     int            // accepted and not yet closed
+	held      atomic.Int64   // listeners, conns and watches
+	lastID    uint64
+	stopping  atomic.Bool // StopListening has been called
 
 	now      int64 // nanoseconds on the monotonic clock, read once a turn
 	second   int64 // of the Date line
@@ -88,16 +88,17 @@ func New(h conn.Handler, o Options) (*Loop, error) {
 func newLoop(k kernel.Kernel, h conn.Handler, o Options) *Loop {
 	o = o.withDefaults()
 	l := &Loop{
-		k:        k,
-		shut:     func() {},
-		options:  o,
-		events:   make([]kernel.Event, maxEvents),
-		buffer:   make([]byte, readBuffer),
-		timeouts: defaultTimeouts,
-		rate:     defaultRate,
-		second:   -1,
-		watches:  map[int]*Watch{},
-		troubled: -int64(time.Second),
+		k:         k,
+		shut:      func() {},
+		options:   o,
+		events:    make([]kernel.Event, maxEvents),
+		buffer:    make([]byte, readBuffer),
+		timeouts:  defaultTimeouts,
+		rate:      defaultRate,
+		second:    -1,
+		unwatched: map[conn.Handle]bool{},
+		watches:   map[int]*Watch{},
+		troubled:  -int64(time.Second),
 	}
 	l.timeouts.set(o.Timeouts)
 	l.rate.set(o.Timeouts)
@@ -129,7 +130,11 @@ func (l *Loop) Run() error {
 	}
 	l.ran = true
 	l.goroutine.Store(goroutineID())
-	defer func() { // also when a function of the program's panics
+	returned := false
+	defer func() {
+		if !returned { // a function of the program's has panicked: nobody is left waiting
+			l.abandonAll()
+		}
 		l.door.close(true)
 		l.shut()
 	}()
@@ -141,10 +146,22 @@ func (l *Loop) Run() error {
 			for _, ln := range slices.Clone(l.listeners) {
 				l.closeListener(ln)
 			}
+			returned = true
 			return err
 		}
 	}
+	returned = true
 	return nil
+}
+
+// abandonAll tells goroutines that wait for the loop, at a Stream or a Body, that it
+// has ended.
+func (l *Loop) abandonAll() {
+	for i := range l.machines.slots {
+		if m := l.machines.slots[i].m; m != nil && m.Tie() != conn.Free {
+			m.Abandon(ErrStopped)
+		}
+	}
 }
 
 // turn waits for events once and deals with what has come.
@@ -239,11 +256,17 @@ func (l *Loop) dispatch(e *kernel.Event) {
 	}
 }
 
-// continueTurns lets those go on that had to let others have their turn.
+// turnTime is how long those may take in a turn that go on behind an earlier one, and
+// whom nobody waits for: others have to.
+const turnTime = time.Millisecond
+
+// continueTurns lets those go on that had to let others have their turn, until their
+// time is up; the rest are first in the next turn.
 func (l *Loop) continueTurns() {
-	run := l.again
-	l.again, l.againSpare = l.againSpare[:0], run
-	for _, h := range run {
+	n, done := len(l.again), 0
+	for now := time.Duration(l.now); done < n && now < time.Duration(l.now)+turnTime; now, _ = l.k.Now() {
+		h := l.again[done]
+		done++
 		r := l.records.find(h)
 		if r == nil {
 			continue
@@ -254,6 +277,7 @@ func (l *Loop) continueTurns() {
 			l.settle(int(h.FD), r, m, passive)
 		}
 	}
+	l.again = slices.Delete(l.again, 0, done)
 }
 
 // SetHandler is in force from the next request on any connection. A nil handler

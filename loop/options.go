@@ -72,7 +72,7 @@ type Timeouts struct {
 	Body   time.Duration // between two bytes of a body; default 20 s, then 408
 	Reply  time.Duration // from Defer to the reply; default 5 min, then 503
 	Stream time.Duration // between two pieces of a reply that is made in pieces; default for ever, else it is broken off
-	Write  time.Duration // for the client to take some of what waits to be written; default 20 s, then reset
+	Write  time.Duration // for the client to take some of what waits to be written, or up to a fifth more; default 20 s, then reset
 	Idle   time.Duration // between two requests; default 75 s, then close
 	Linger time.Duration // after FIN, between two reads; default 2 s, and 10 s in all, then close
 

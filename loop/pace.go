@@ -35,6 +35,10 @@ func (r *rate) set(t Timeouts) {
 type pace struct {
 	waited time.Duration
 	moved  int64 // bytes
+
+	// Of output that has stopped:
+	quiet time.Duration // since the client has last acknowledged some
+	acked int64         // bytes that it has, which make room for as many to be written
 }
 
 // count adds a wait and the bytes that have ended it, and reports whether the client
@@ -48,12 +52,34 @@ func (p *pace) count(waited time.Duration, moved int64, r rate) (slow bool) {
 	if float64(p.moved) < float64(r.least)*p.waited.Seconds() {
 		return true
 	}
-	*p = pace{}
+	p.waited, p.moved = 0, 0
 	return false
 }
 
-// slow counts bytes that have come or gone on a connection that has waited for them
-// since its last activity.
+// quietFor adds a wait that nothing has come of. It is judged with what comes next.
+func (p *pace) quietFor(waited time.Duration) (inAll time.Duration) {
+	p.waited += waited
+	p.quiet += waited
+	return p.quiet
+}
+
+// acknowledge notes bytes that have been counted, and will be written again.
+func (p *pace) acknowledge(n int64) {
+	p.quiet = 0
+	p.acked += n
+}
+
+// renew begins anew with output: some was written, or none is left.
+func (p *pace) renew() { p.quiet, p.acked = 0, 0 }
+
+// slow counts bytes that have come, or were acknowledged, on a connection that has
+// waited for them since its last activity.
 func (l *Loop) slow(r *record, moved int64) bool {
 	return l.machines.slots[r.slot].pace.count(time.Duration(l.now-r.since), moved, l.rate)
+}
+
+// slowToTake counts bytes that were written where output had stopped, but for those
+// that were counted when they were acknowledged.
+func (l *Loop) slowToTake(r *record, wrote int64) bool {
+	return l.slow(r, max(0, wrote-l.machines.slots[r.slot].pace.acked))
 }

@@ -46,9 +46,22 @@ func (l *Loop) serve(fd int, r *record, events uint32) {
 	l.watch(fd, r, r.interest&^off)
 }
 
+// readRequests is how many bytes are read at once where requests are due, so that a
+// pipeline waits in the socket. It is more than are answered in a turn.
+const readRequests = 16 << 10
+
+// room is where a read goes.
+func (l *Loop) room(r *record) []byte {
+	if r.class == conn.ForHead || r.class == conn.ForNext {
+		return l.buffer[:readRequests]
+	}
+	return l.buffer
+}
+
 // read reads once. If there is more, the epoll set will say so again.
 func (l *Loop) read(fd int, r *record) {
-	n, errno := l.k.Read(fd, l.buffer)
+	p := l.room(r)
+	n, errno := l.k.Read(fd, p)
 	switch {
 	case errno == syscall.EAGAIN || errno == syscall.EINTR:
 	case errno != 0:
@@ -56,7 +69,7 @@ func (l *Loop) read(fd int, r *record) {
 	case n == 0:
 		l.readEnd(fd, r)
 	default:
-		l.feed(fd, r, l.buffer[:n])
+		l.feed(fd, r, p[:n])
 	}
 }
 
@@ -66,14 +79,15 @@ func (l *Loop) readLast(fd int, r *record) bool {
 	if r.slot != none && !l.machines.at(r.slot).WantsRead() {
 		return false
 	}
-	n, errno := l.k.Read(fd, l.buffer)
+	p := l.room(r)
+	n, errno := l.k.Read(fd, p)
 	for errno == syscall.EINTR {
-		n, errno = l.k.Read(fd, l.buffer)
+		n, errno = l.k.Read(fd, p)
 	}
 	if n == 0 || errno != 0 {
 		return false
 	}
-	l.feed(fd, r, l.buffer[:n])
+	l.feed(fd, r, p[:n])
 	return true
 }
 
@@ -81,7 +95,8 @@ func (l *Loop) readLast(fd int, r *record) bool {
 func (l *Loop) feed(fd int, r *record, p []byte) {
 	l.counters.BytesIn += uint64(len(p))
 	m := l.machine(fd, r)
-	slow := r.class == conn.ForBody && l.slow(r, int64(len(p)))
+	// More may lie in the socket than was read: then it is us who were slow.
+	slow := r.class == conn.ForBody && l.slow(r, int64(len(p))) && len(p) < len(l.room(r))
 	switch m.Feed(p); {
 	case slow && m.Class() == conn.ForBody:
 		m.Expire()
@@ -95,7 +110,7 @@ func (l *Loop) feed(fd int, r *record, p []byte) {
 	// Bytes of a head do not move its deadline. One behind another is a new one,
 	// but then a reply was written, and that does.
 	moves := activity(r.class != conn.ForHead)
-	if m.ClientDone() && !r.finSent && len(p) < len(l.buffer) && l.finish(fd, r, m) {
+	if m.ClientDone() && !r.finSent && len(p) < len(l.room(r)) && l.finish(fd, r, m) {
 		return
 	}
 	l.settle(fd, r, m, moves)
@@ -152,7 +167,7 @@ const (
 // reports whether the connection is still there.
 func (l *Loop) settle(fd int, r *record, m *conn.Machine, a activity) bool {
 	wrote := l.flush(fd, r, m)
-	if r.class == conn.ForWrite && wrote > 0 && l.slow(r, wrote) && m.Pending() > 0 {
+	if r.class == conn.ForWrite && wrote > 0 && l.slowToTake(r, wrote) && m.Pending() > 0 {
 		l.reset(fd, r)
 		return false
 	}
@@ -169,6 +184,7 @@ func (l *Loop) settle(fd int, r *record, m *conn.Machine, a activity) bool {
 		return false
 	}
 	if class := m.Class(); class != r.class || moves(class, wrote, a) {
+		l.machines.slots[r.slot].pace.renew()
 		l.place(fd, r, class)
 	}
 	if m.Resting() {
@@ -197,6 +213,7 @@ func moves(class conn.Class, wrote int64, a activity) bool {
 // scheduleRest sees to it that what the machine can do without an event is done:
 // in the next turn, or when a resumable reply's time has come.
 func (l *Loop) scheduleRest(fd int, r *record, m *conn.Machine) {
+	m.Blocked(r.blocked)
 	h := conn.Handle{FD: uint32(fd), Generation: r.generation}
 	if (m.Again() || m.Pending() > 0 && !r.blocked) && !r.again {
 		r.again = true
@@ -262,10 +279,34 @@ func (l *Loop) watch(fd int, r *record, interest uint32) {
 		errno = l.k.Add(fd, interest, d)
 	}
 	if errno != 0 {
-		l.trouble("epoll_ctl failed", errno) // the next event tries again, or a deadline ends it
+		l.trouble("epoll_ctl failed", errno)
+		l.watchLater(fd, r)
 		return
 	}
 	r.watched, r.interest = true, interest
+}
+
+// watchLater has what a connection needs watched in a moment, or at its next event: to
+// try at once again would be to spin.
+func (l *Loop) watchLater(fd int, r *record) {
+	if len(l.unwatched) == 0 {
+		l.After(pause, l.watchUnwatched)
+	}
+	l.unwatched[conn.Handle{FD: uint32(fd), Generation: r.generation}] = true
+}
+
+func (l *Loop) watchUnwatched() {
+	all := l.unwatched
+	l.unwatched = map[conn.Handle]bool{}
+	for h := range all {
+		if r := l.records.find(h); r != nil {
+			var m *conn.Machine
+			if r.slot != none {
+				m = l.machines.at(r.slot)
+			}
+			l.watchFor(int(h.FD), r, m)
+		}
+	}
 }
 
 // What bounds the output of a connection in one go, so that others have their turn

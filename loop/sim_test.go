@@ -244,7 +244,7 @@ func (w *world) checkList(class conn.Class, d time.Duration) (n int) {
 			violate("descriptor %d is in the list of class %v, but is of kind %d and class %v", fd, class, r.kind, r.class)
 		case r.since < last:
 			violate("descriptor %d is behind one of later activity", fd)
-		case l.timeouts[class] < longest && r.since+int64(l.timeouts[class]) <= l.now && d != 0:
+		case l.timeouts[class] < longest && r.since+int64(l.wait(class)) <= l.now && d != 0:
 			violate("descriptor %d is past its deadline in class %v, and the loop waits", fd, class)
 		}
 		last = r.since

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -380,5 +381,47 @@ func TestToWaitOnTheLoopIsAPanic(t *testing.T) {
 				t.Errorf("no %q in %s", row.says, &log)
 			}
 		})
+	}
+}
+
+func TestAPanicThatEndsRunLeavesNobodyWaiting(t *testing.T) {
+	l, err := New(nil, Options{Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrote := make(chan error, 1)
+	l.SetHandler(func(c *conn.Conn) {
+		s := c.ReplyStream(200, "", -1)
+		go func() {
+			var err error
+			for err == nil {
+				_, err = s.Write(big)
+			}
+			wrote <- err
+		}()
+	})
+	addr, err := l.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan any, 1)
+	go func() {
+		defer func() { ended <- recover() }()
+		l.Run()
+	}()
+	c, err := net.Dial("tcp", addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, get("/"))
+	var one [1]byte
+	c.Read(one[:]) // the stream has begun
+	l.Post(func() { panic("a fault of the program's") })
+	if within(t, "the panic", ended) == nil {
+		t.Error("no panic")
+	}
+	if err := within(t, "the writer's end", wrote); err != ErrStopped {
+		t.Errorf("the writer got %v", err)
 	}
 }

@@ -85,7 +85,17 @@ func without(environment []string) (kept []string) {
 	return kept
 }
 
-var inheritance = []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID", cargo.Variable, cargo.Trial, handOverVariable, failed, blockedMark}
+var inheritance = []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID", cargo.Variable, cargo.Trial, handOverVariable, failed, againVariable, blockedMark}
+
+// environment is that and more, for an image that follows. It need not block USR1 and
+// USR2 if they are.
+func environment(base []string, more ...string) []string {
+	all := append(slices.Clone(base), more...)
+	if areBlocked() {
+		all = append(all, blockedMark+"=1")
+	}
+	return all
+}
 
 func (v invocation) execWith(execve func(path string, args, environment []string) error, environment []string) error {
 	if v.err != nil {

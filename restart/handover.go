@@ -5,9 +5,11 @@ package restart
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -47,22 +49,24 @@ const perMessage = 253 - 1
 // It is called on the loop's goroutine and returns at once. done is called there, with
 // nil when all is handed over. Requests for a restart meanwhile are as for [InPlace].
 func HandOver(l *loop.Loop, o Options, done func(error)) {
-	enqueue(l, done, func() { beginHandOver(l, o.withDefaults()) })
+	enqueue(l, handOverKind, done, func() { beginHandOver(l, o.withDefaults()) })
 }
 
 // handOver is one hand-over, on the predecessor's side.
 type handOver struct {
-	l      *loop.Loop
-	o      Options
-	socket int
-	child  *exec.Cmd
-	said   tail
-	limit  *loop.Timer
-	watch  *loop.Watch
-	ready  bool
-	sent   *loop.Handing // and not yet acknowledged
-	moved  int
-	exited chan struct{}
+	l        *loop.Loop
+	o        Options
+	socket   int
+	child    *exec.Cmd
+	said     tail // to be read when it has ended
+	limit    *loop.Timer
+	watch    *loop.Watch
+	ready    bool
+	over     bool
+	sent     *loop.Handing // and not yet acknowledged
+	patience *loop.Timer   // for that
+	moved    int
+	exited   chan struct{}
 }
 
 func beginHandOver(l *loop.Loop, o Options) {
@@ -72,9 +76,8 @@ func beginHandOver(l *loop.Loop, o Options) {
 		finish(l, fmt.Errorf("restart: starting the successor: %w", err))
 		return
 	}
-	h.limit = l.After(o.Trial, func() {
-		h.fail(fmt.Errorf("it was not ready within %v%s", o.Trial, h.said.quoted()))
-	})
+	stateOf(l).cancel = h.fail
+	h.limit = l.After(o.Trial, func() { h.fail(fmt.Errorf("it was not ready within %v", o.Trial)) })
 }
 
 // start starts the successor with the listeners, and a socket to talk.
@@ -86,12 +89,24 @@ func (h *handOver) start() error {
 	if err != nil {
 		return os.NewSyscallError("socketpair", err)
 	}
-	h.socket = pair[0]
 	theirs := os.NewFile(uintptr(pair[1]), "handover")
 	defer theirs.Close()
-	passed, err := pass(cargo.Cargo{Generation: Generation() + 1, Listeners: h.l.Listening()})
+	h.socket = pair[0]
+	h.watch, err = h.l.Add("", h.socket, loop.Readable, h.hear)
+	if err == nil {
+		if err = h.startChild(theirs); err != nil {
+			h.watch.Remove()
+		}
+	}
 	if err != nil {
 		unix.Close(h.socket)
+	}
+	return err
+}
+
+func (h *handOver) startChild(theirs *os.File) error {
+	passed, err := pass(cargo.Cargo{Generation: Generation() + 1, Listeners: h.l.Listening()})
+	if err != nil {
 		return err
 	}
 	defer func() {
@@ -101,16 +116,15 @@ func (h *handOver) start() error {
 	}()
 	cmd := exec.Command(first.path)
 	cmd.Args, cmd.Dir, cmd.Stdout = first.args, first.dir, os.Stdout
-	cmd.Stderr = os.Stderr
-	cmd.ExtraFiles = append(passed, theirs)
-	cmd.Env = append(append([]string{}, first.environment...),
-		cargo.Variable+"="+cargo.Value(firstPassed, -1),
-		fmt.Sprintf("%s=%d", handOverVariable, firstPassed+len(passed)))
-	if areBlocked() { // a child has this thread's mask
-		cmd.Env = append(cmd.Env, blockedMark+"=1")
-	}
+	// What it says on the way to Ready may be the reason why it does not come there.
+	// From there on it has our own stderr.
+	cmd.Stderr = io.MultiWriter(os.Stderr, &h.said)
+	cmd.WaitDelay = time.Second
+	cmd.ExtraFiles = append(passed, theirs, os.Stderr)
+	n := firstPassed + len(passed)
+	cmd.Env = environment(first.environment, cargo.Variable+"="+cargo.Value(firstPassed, -1),
+		fmt.Sprintf("%s=%d:%d", handOverVariable, n, n+1))
 	if err := cmd.Start(); err != nil {
-		unix.Close(h.socket)
 		return err
 	}
 	h.child = cmd
@@ -118,8 +132,7 @@ func (h *handOver) start() error {
 		cmd.Wait()
 		close(h.exited)
 	}()
-	h.watch, err = h.l.Add("", h.socket, loop.Readable, h.hear)
-	return err
+	return nil
 }
 
 // hear deals with what the successor says, or its end.
@@ -130,21 +143,24 @@ func (h *handOver) hear(loop.Events) {
 	case err == unix.EAGAIN || err == unix.EINTR:
 		return
 	case err != nil || n == 0:
-		h.fail(errors.New("the successor has ended"))
+		h.fail(errEnded)
 		return
 	}
 	switch b[0] {
 	case sayReady:
 		h.limit.Stop()
 		h.ready = true
+		stateOf(h.l).cancel = nil // it serves
+		h.l.Logger().Info("handing over", "pid", h.child.Process.Pid, "connections", h.l.Conns())
 		notify(fmt.Sprintf("MAINPID=%d", h.child.Process.Pid), "READY=1")
 		h.l.PauseListening(false)
 		if h.o.Deadline > 0 {
-			h.limit = h.l.After(h.o.Deadline, h.l.Cut)
+			h.limit = h.l.After(h.o.Deadline, h.late)
 		}
 		h.l.EachTurn(h.move)
 	case sayGot:
 		if h.sent != nil {
+			h.patience.Stop()
 			h.moved += len(h.sent.FDs)
 			h.l.Handed(h.sent)
 			h.sent = nil
@@ -154,15 +170,25 @@ func (h *handOver) hear(loop.Events) {
 	}
 }
 
+var errEnded = errors.New("it has ended")
+
+// late cuts what could not be handed over in time.
+func (h *handOver) late() {
+	told, cut := h.l.GiveUp()
+	h.l.Logger().Warn("hand-over: the deadline has passed", "told 503", told, "cut", cut)
+	h.limit = h.l.After(2*lastLinger, h.l.Cut)
+}
+
 // move hands over what is free, a batch at a time, and ends when nothing is left.
 func (h *handOver) move() (again bool) {
-	if running[h.l] == nil || !h.ready {
+	if h.over {
 		return false
 	}
 	if h.sent != nil {
 		return true
 	}
 	if h.sent = h.l.HandSome(perMessage); h.sent != nil {
+		h.patience = h.l.After(h.o.Trial, func() { h.fail(fmt.Errorf("it has not taken connections within %v", h.o.Trial)) })
 		if err := send(h.socket, h.sent); err != nil {
 			h.fail(err)
 			return false
@@ -176,24 +202,37 @@ func (h *handOver) move() (again bool) {
 	return false
 }
 
-// end leaves the rest to the successor.
+// end leaves the rest to the successor, also what was asked for meanwhile.
 func (h *handOver) end() {
+	h.over = true
 	h.limit.Stop()
-	unix.Write(h.socket, []byte{sayAll})
+	s := stateOf(h.l)
+	unix.Write(h.socket, append([]byte{sayAll}, s.passOn()...))
 	h.watch.Remove()
 	unix.Close(h.socket)
 	h.l.AbandonListeners()
 	h.l.Logger().Info("handed over", "pid", h.child.Process.Pid, "descriptors", h.moved)
+	s.gone = true
+	for _, r := range s.waiting {
+		s.running = append(s.running, r.done...)
+	}
+	s.waiting = nil
 	finish(h.l, nil)
 }
 
-// fail goes on without the successor.
+// fail goes on without the successor. What was asked for meanwhile begins when that has
+// ended: there are never more than two processes.
 func (h *handOver) fail(err error) {
+	if h.over {
+		return
+	}
+	h.over = true
 	h.limit.Stop()
 	h.watch.Remove()
 	unix.Close(h.socket)
 	h.child.Process.Kill() // it is ours, and has not been waited for if it still runs
 	if h.sent != nil {
+		h.patience.Stop()
 		h.l.TakeBack(h.sent)
 		h.sent = nil
 	}
@@ -201,7 +240,19 @@ func (h *handOver) fail(err error) {
 		h.l.PauseListening(true)
 		notify(fmt.Sprintf("MAINPID=%d", os.Getpid()))
 	}
-	finish(h.l, fmt.Errorf("restart: hand-over to process %d: %w%s", h.child.Process.Pid, err, h.said.quoted()))
+	stateOf(h.l).cancel = nil
+	go func() {
+		<-h.exited
+		h.l.Post(func() {
+			if locked != nil && h.ready { // it may have put its own in that place
+				err = errors.Join(err, locked.again())
+			}
+			if err == errEnded {
+				err = fmt.Errorf("it has ended: %v", h.child.ProcessState)
+			}
+			finish(h.l, fmt.Errorf("restart: hand-over to process %d: %w%s", h.child.Process.Pid, err, h.said.quoted()))
+		})
+	}()
 }
 
 // send sends a batch: a piece of memory with the connections and what their
@@ -223,14 +274,26 @@ func send(socket int, batch *loop.Handing) error {
 	return os.NewSyscallError("sendmsg", unix.Sendmsg(socket, []byte{sayBatch}, rights, nil, 0))
 }
 
+// handOverDescriptors reads what handOverVariable says: descriptors of the socket and of
+// the stderr that the predecessor has.
+func handOverDescriptors(text string) (socket, stderr int, err error) {
+	if _, err := fmt.Sscanf(text, "%d:%d", &socket, &stderr); err != nil {
+		return -1, -1, fmt.Errorf("restart: %s=%q is not two descriptors", handOverVariable, text)
+	}
+	return socket, stderr, nil
+}
+
 // succeed is the successor's side of a hand-over, from Ready on.
-func succeed(l *loop.Loop, socket int) error {
+func succeed(l *loop.Loop, socket, stderr int) error {
 	unix.CloseOnExec(socket)
+	unix.Dup3(stderr, 2, 0)
+	unix.Close(stderr)
 	s := &successor{l: l, socket: socket}
 	var err error
 	if s.watch, err = l.Add("", socket, loop.Readable, s.hear); err != nil {
 		return err
 	}
+	stateOf(l).busy = true // until all has come
 	_, err = unix.Write(socket, []byte{sayReady})
 	return os.NewSyscallError("write", err)
 }
@@ -243,15 +306,17 @@ type successor struct {
 
 // hear takes batches until the predecessor says that there are no more, or ends.
 func (s *successor) hear(loop.Events) {
-	var b [64]byte
+	var b [256]byte
 	rights := make([]byte, unix.CmsgSpace(4*(perMessage+1)))
 	n, rn, flags, _, err := unix.Recvmsg(s.socket, b[:], rights, unix.MSG_CMSG_CLOEXEC)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
 		return
-	case err != nil || n == 0 || b[0] == sayAll:
-		s.watch.Remove()
-		unix.Close(s.socket)
+	case err != nil || n == 0:
+		s.end("")
+		return
+	case b[0] == sayAll:
+		s.end(string(b[1:n]))
 		return
 	}
 	if err := s.take(rights[:rn], flags); err != nil {
@@ -260,6 +325,14 @@ func (s *successor) hear(loop.Events) {
 		return
 	}
 	unix.Write(s.socket, []byte{sayGot})
+}
+
+// end is for all having come. Now this process may be restarted itself.
+func (s *successor) end(kinds string) {
+	s.watch.Remove()
+	unix.Close(s.socket)
+	finish(s.l, nil)
+	again(s.l, kinds)
 }
 
 // take takes one batch over. After an error its descriptors are closed here, and go on

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"syscall"
 	"time"
 
@@ -31,8 +30,9 @@ import (
 // there to be told. A restart that is asked for during another waits for its
 // outcome; all who ask meanwhile share the next one.
 func InPlace(l *loop.Loop, o Options, done func(error)) {
-	enqueue(l, done, func() {
+	enqueue(l, inPlaceKind, done, func() {
 		p := &inPlace{l: l, o: o.withDefaults()}
+		stateOf(l).cancel = p.fail
 		reloading()
 		c := cargo.Cargo{Listeners: l.Listening(), Named: l.Watched()}
 		go func() {
@@ -52,6 +52,9 @@ type inPlace struct {
 
 // tried goes on behind the trial.
 func (p *inPlace) tried(err error) {
+	if p.over {
+		return
+	}
 	if err != nil {
 		p.fail(fmt.Errorf("restart: the new program does not start: %w", err))
 		return
@@ -90,6 +93,9 @@ func (p *inPlace) keep() {
 
 // fail goes on as before, and tells who has asked.
 func (p *inPlace) fail(err error) {
+	if p.over {
+		return
+	}
 	p.over = true
 	if p.patience != nil {
 		p.patience.Stop()
@@ -129,16 +135,23 @@ func (p *inPlace) leave() error {
 	if err := keepAll(few, true); err != nil {
 		return errors.Join(err, keepAll(few, false))
 	}
-	s := of[p.l]
-	environment := append(slices.Clone(first.environment), cargo.Variable+"="+cargo.Value(fd, exe))
-	if s != nil {
-		s.pauseForExec()
-		environment = append(environment, blockedMark+"=1")
+	s := stateOf(p.l)
+	passOn := s.passOn()
+	if s.signals != nil {
+		hupCame, err := s.signals.pauseForExec()
+		if err != nil {
+			s.signals.goOn()
+			return errors.Join(err, keepAll(few, false))
+		}
+		if hupCame {
+			passOn += " " + string(hup)
+		}
 	}
 	p.l.Logger().Info("restarting in place", "generation", c.Generation, "held", p.l.EpollSize(), "timers dropped", p.l.Timers())
-	err = first.execWith(syscall.Exec, environment)
-	if s != nil {
-		s.goOn()
+	err = first.execWith(syscall.Exec, environment(first.environment,
+		cargo.Variable+"="+cargo.Value(fd, exe), againVariable+"="+passOn))
+	if s.signals != nil {
+		s.signals.goOn()
 	}
 	return errors.Join(err, keepAll(few, false))
 }

@@ -35,26 +35,46 @@ func WritePIDFile(path string) (*PIDFile, error) {
 	if err := ownedByOther(path); err != nil {
 		return nil, err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return nil, err
-	}
-	fail := func(err error) (*PIDFile, error) {
-		f.Close()
-		os.Remove(f.Name())
+	p := &PIDFile{path: path}
+	if err := p.write(); err != nil {
 		return nil, fmt.Errorf("restart: PID file: %w", err)
 	}
-	if _, err := fmt.Fprintf(f, "%d\n", os.Getpid()); err != nil {
-		return fail(err)
+	locked = p
+	return p, nil
+}
+
+// write puts the file in its place.
+func (p *PIDFile) write() error {
+	f, err := os.CreateTemp(filepath.Dir(p.path), filepath.Base(p.path)+".*")
+	if err != nil {
+		return err
 	}
-	if err := errors.Join(f.Chmod(0o644), lock(f)); err != nil {
-		return fail(err)
+	_, err = fmt.Fprintf(f, "%d\n", os.Getpid())
+	if err == nil {
+		err = errors.Join(f.Chmod(0o644), lock(f))
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return fail(err)
+	if err == nil {
+		err = os.Rename(f.Name(), p.path)
 	}
-	locked = &PIDFile{path: path, f: f}
-	return locked, nil
+	if err != nil {
+		f.Close()
+		os.Remove(f.Name())
+		return err
+	}
+	p.f = f
+	return nil
+}
+
+// again puts the file in its place if a successor, which has ended, had put its own there.
+func (p *PIDFile) again() error {
+	there, err := os.Stat(p.path)
+	ours, bad := p.f.Stat()
+	if err == nil && bad == nil && os.SameFile(there, ours) {
+		return nil
+	}
+	old := p.f
+	defer old.Close()
+	return p.write()
 }
 
 // locked is this process's PID file, nil if it has none. Its descriptor goes along with

@@ -47,7 +47,12 @@ func Ready(l *loop.Loop) (adopted int, err error) {
 		}
 	}
 	if here.Err != nil {
-		return 0, goBack(here)
+		return 0, refuse(here)
+	}
+	if reason, ok := os.LookupEnv(failed); ok {
+		os.Unsetenv(failed)
+		generation.Add(^uint64(0)) // it was no restart
+		l.Logger().Error("restart in place failed; serving on", "error", reason)
 	}
 	for _, fd := range [...]int{here.FD, here.Exe} {
 		if fd >= 0 {
@@ -58,13 +63,16 @@ func Ready(l *loop.Loop) (adopted int, err error) {
 		return adopted, err
 	}
 	keepWatchdog(l)
+	if kinds := takeAgain(); kinds != "" {
+		l.Post(func() { again(l, kinds) })
+	}
 	if text, ok := os.LookupEnv(handOverVariable); ok {
 		os.Unsetenv(handOverVariable)
-		socket, err := strconv.Atoi(text)
+		socket, stderr, err := handOverDescriptors(text)
 		if err != nil {
-			return adopted, fmt.Errorf("restart: %s=%q is no descriptor", handOverVariable, text)
+			return adopted, err
 		}
-		return adopted, succeed(l, socket)
+		return adopted, succeed(l, socket, stderr)
 	}
 	notify("READY=1")
 	return adopted, nil
@@ -83,6 +91,30 @@ func reportTrial(text string, err error) {
 	}
 	report.WriteString(ready)
 	os.Exit(0)
+}
+
+// Inherited is the descriptor that an earlier image, or a service manager, has left under
+// that name (see loop.Add and sd_listen_fds(3)). It is asked for once, before [Ready],
+// which closes those that nobody has asked for.
+func Inherited(name string) (fd int, ok bool) { return cargo.Here().Take(name) }
+
+func init() {
+	// Behind this its listeners cannot be taken over, so nothing else can be done.
+	cargo.Unreadable = func(here *cargo.Inherited) { here.Err = refuse(here) }
+}
+
+// refuse says to who has left it that a cargo cannot be taken over.
+func refuse(here *cargo.Inherited) error {
+	if text, ok := os.LookupEnv(cargo.Trial); ok {
+		reportTrial(text, here.Err)
+	}
+	if text, ok := os.LookupEnv(handOverVariable); ok {
+		if socket, _, err := handOverDescriptors(text); err == nil {
+			unix.Write(socket, append([]byte{sayRefused}, here.Err.Error()...))
+		}
+		return here.Err
+	}
+	return goBack(here)
 }
 
 // leaveRest closes what nobody has asked for.
@@ -114,8 +146,9 @@ func goBack(here *cargo.Inherited) error {
 		}
 	}
 	fmt.Fprintln(os.Stderr, reason)
-	environment := append(first.environment, cargo.Variable+"="+cargo.Value(here.FD, here.Exe), failed+"="+here.Err.Error())
-	err := syscall.Exec("/proc/self/fd/"+strconv.Itoa(here.Exe), first.args, environment)
+	all := environment(first.environment, cargo.Variable+"="+cargo.Value(here.FD, here.Exe),
+		againVariable+"="+takeAgain(), failed+"="+here.Err.Error())
+	err := syscall.Exec("/proc/self/fd/"+strconv.Itoa(here.Exe), first.args, all)
 	return errors.Join(reason, os.NewSyscallError("execve", err))
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -36,55 +37,89 @@ func Signals(l *loop.Loop, o Options) error {
 	if err := block(); err != nil {
 		return err
 	}
-	s := &signals{l: l, o: o.withDefaults(), c: make(chan os.Signal, 64)}
+	s := &signals{l: l, o: o.withDefaults()}
 	s.notify()
-	of[l] = s
+	stateOf(l).signals = s
 	return nil
 }
-
-// of is the signals of each loop that has asked for them.
-var of = map[*loop.Loop]*signals{}
 
 // signals is what a loop does with them.
 type signals struct {
 	l     *loop.Loop
 	o     Options
 	c     chan os.Signal
-	stops int // TERM and INT so far
+	ended chan struct{} // nobody listens to c any more
+	stops int           // TERM and INT so far
+
+	mu   sync.Mutex
+	came []os.Signal // and were not obeyed yet
 }
 
 var obeyed = []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGHUP}
 
 // notify has signals come to the loop.
 func (s *signals) notify() {
-	c := s.c
+	c, ended := make(chan os.Signal, 64), make(chan struct{})
+	s.c, s.ended = c, ended
 	signal.Notify(c, obeyed...)
 	go func() {
+		defer close(ended)
 		for sig := range c {
-			if s.l.Post(func() { s.obey(sig) }) != nil {
-				return
-			}
+			s.mu.Lock()
+			s.came = append(s.came, sig)
+			s.mu.Unlock()
+			s.l.Post(s.obeyAll) // fails when Run has returned: then signals do nothing
 		}
 	}()
 }
 
-// pauseForExec ends that for an exec. What came and was not obeyed yet is raised
-// again: blocked, it waits for the next image.
-func (s *signals) pauseForExec() {
+// take takes those that have come.
+func (s *signals) take() (came []os.Signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	came, s.came = s.came, nil
+	return came
+}
+
+func (s *signals) obeyAll() {
+	for _, sig := range s.take() {
+		s.obey(sig)
+	}
+}
+
+// pauseForExec ends that for an exec. What came and was not obeyed yet is for the next
+// image: USR1 and USR2 are raised again, and wait, since they are blocked; of HUP it
+// hears. If the program was told to stop there is to be no next image: that is an error.
+func (s *signals) pauseForExec() (hupCame bool, err error) {
 	signal.Stop(s.c) // waits for those that are being delivered
 	signal.Ignore(syscall.SIGHUP)
 	close(s.c)
-	for sig := range s.c {
-		if sig == syscall.SIGUSR1 || sig == syscall.SIGUSR2 {
-			unix.Kill(os.Getpid(), sig.(syscall.Signal))
+	<-s.ended
+	came := s.take()
+	for _, sig := range came {
+		switch sig {
+		case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT:
+			s.mu.Lock()
+			s.came = came
+			s.mu.Unlock()
+			return false, ErrStopping
 		}
 	}
+	for _, sig := range came {
+		switch sig {
+		case syscall.SIGUSR1, syscall.SIGUSR2:
+			unix.Kill(os.Getpid(), sig.(syscall.Signal))
+		case syscall.SIGHUP:
+			hupCame = true
+		}
+	}
+	return hupCame, nil
 }
 
 // goOn is for an exec that has failed.
 func (s *signals) goOn() {
-	s.c = make(chan os.Signal, 64)
 	s.notify()
+	s.l.Post(s.obeyAll)
 }
 
 func (s *signals) obey(sig os.Signal) {
@@ -131,7 +166,9 @@ func block() error {
 	if err := setBlocked(true); err != nil {
 		return err
 	}
+	signal.Ignore(syscall.SIGHUP) // until the new image asks for it
 	err := first.execWith(syscall.Exec, append(os.Environ(), blockedMark+"=1"))
+	signal.Reset(syscall.SIGHUP)
 	setBlocked(false)
 	runtime.UnlockOSThread()
 	return err

@@ -12,8 +12,10 @@ import (
 
 // Stop is the graceful end: listening stops, requests that have come are answered, an
 // idle connection stays open for Options.Grace and hears with its next reply that it was
-// the last. At Options.Deadline what is left is cut. Then Run returns. It is called on
-// the loop's goroutine.
+// the last; one that has not said anything is closed. At Options.Deadline who waits for
+// the head of a reply gets 503, the rest is cut, and the log says how many. Then Run
+// returns. A restart that is under way is given up, if it still can be. Stop is called
+// on the loop's goroutine.
 func Stop(l *loop.Loop, o Options) { stop(l, o, nil) }
 
 // SoftStop is Stop, but that every further request gets 503 with Retry-After.
@@ -26,18 +28,40 @@ func SoftStop(l *loop.Loop, o Options) {
 	})
 }
 
+// Leaving reports whether a stop of the loop has begun: then whoever is asked for
+// readiness says no, also while Options.Delay lets clients in. It is for the loop's goroutine, as in
+// a handler.
+func Leaving(l *loop.Loop) bool { return stateOf(l).leaving }
+
+// lastLinger is how long a client has to close its side while the program stops.
+const lastLinger = time.Second
+
 func stop(l *loop.Loop, o Options, h conn.Handler) {
 	o = o.withDefaults()
+	s := stateOf(l)
+	s.leaving = true
+	s.cancelAll()
 	notify("STOPPING=1")
-	l.After(o.Delay, func() {
+	l.Logger().Info("stopping", "held", l.EpollSize())
+	shut := func() {
 		l.StopListening()
 		if h != nil {
 			l.SetHandler(h)
 		}
 		l.LastReplies()
-		l.SetTimeouts(loop.Timeouts{Head: o.Head, Idle: o.Grace, Linger: time.Second})
-	})
+		l.SetTimeouts(loop.Timeouts{Head: o.Head, Idle: o.Grace, Linger: lastLinger})
+		l.Post(l.BeginAnew)
+	}
+	if o.Delay > 0 {
+		l.After(o.Delay, shut)
+	} else {
+		shut()
+	}
 	if o.Deadline > 0 {
-		l.After(o.Delay+o.Deadline, l.Cut)
+		l.After(o.Delay+o.Deadline, func() {
+			told, cut := l.GiveUp()
+			l.Logger().Warn("stop: the deadline has passed", "told 503", told, "cut", cut)
+			l.After(2*lastLinger, l.Cut)
+		})
 	}
 }

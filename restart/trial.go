@@ -35,6 +35,7 @@ func (v invocation) try(c cargo.Cargo, limit time.Duration) error {
 	defer report.Close()
 	passed, err := pass(c)
 	if err != nil {
+		theirs.Close()
 		return err
 	}
 	passed = append(passed, theirs)
@@ -44,7 +45,7 @@ func (v invocation) try(c cargo.Cargo, limit time.Duration) error {
 	cmd := exec.CommandContext(ctx, v.path)
 	cmd.Args, cmd.Dir, cmd.Stderr, cmd.ExtraFiles = v.args, v.dir, &said, passed
 	cmd.WaitDelay = time.Second
-	cmd.Env = append(v.environment,
+	cmd.Env = environment(v.environment,
 		cargo.Variable+"="+cargo.Value(firstPassed, -1),
 		fmt.Sprintf("%s=%d", cargo.Trial, firstPassed+len(passed)-1))
 	err = cmd.Start()
@@ -54,6 +55,8 @@ func (v invocation) try(c cargo.Cargo, limit time.Duration) error {
 	if err != nil {
 		return err
 	}
+	// A child of the child may have the pipe too, and live on.
+	defer context.AfterFunc(ctx, func() { report.SetReadDeadline(time.Now()) })()
 	text, _ := io.ReadAll(io.LimitReader(report, 4096)) // until the child ends, or is ended
 	err = cmd.Wait()
 	switch {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/url"
@@ -14,6 +15,7 @@ import (
 	"catboat/admin"
 	"catboat/conn"
 	"catboat/loop"
+	"catboat/restart"
 )
 
 const (
@@ -46,7 +48,7 @@ func newPaths(l *loop.Loop) conn.Handler {
 		"/defer":            {deferred, read, false},
 		"/panic":            {func(c *conn.Conn) { panic("asked for") }, read, false},
 		"/checkConnections": {admin.CheckConnections(l), read, false},
-		"/readyz":           {func(c *conn.Conn) { c.Reply(200, plain, []byte("ready\n")) }, read, false},
+		"/readyz":           {readiness(l), read, false},
 	}
 	return func(c *conn.Conn) {
 		r := c.Request()
@@ -64,12 +66,23 @@ func newPaths(l *loop.Loop) conn.Handler {
 	}
 }
 
+// readiness tells a load balancer whether to send more.
+func readiness(l *loop.Loop) conn.Handler {
+	return func(c *conn.Conn) {
+		if restart.Leaving(l) {
+			c.Error(503)
+			return
+		}
+		c.Reply(200, plain, []byte("ready\n"))
+	}
+}
+
 const staticPrefix = "/static/"
 
 // beside has the tree answer what is beneath staticPrefix, and paths all else.
 func beside(paths, tree conn.Handler) conn.Handler {
 	return func(c *conn.Conn) {
-		if p := c.Request().Path(); len(p) >= len(staticPrefix) && string(p[:len(staticPrefix)]) == staticPrefix {
+		if p := c.Request().Path(); bytes.HasPrefix(p, []byte(staticPrefix)) || string(p) == strings.TrimSuffix(staticPrefix, "/") {
 			tree(c)
 			return
 		}

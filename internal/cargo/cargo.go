@@ -157,8 +157,11 @@ func Open(fd int) (*Cargo, error) {
 	b := make([]byte, stat.Size)
 	for at := 0; at < len(b); {
 		n, err := unix.Pread(fd, b[at:], int64(at))
-		if err != nil && err != unix.EINTR || n == 0 {
+		switch {
+		case err != nil && err != unix.EINTR:
 			return nil, os.NewSyscallError("pread", err)
+		case n == 0 && err == nil:
+			return nil, errors.New("cargo: it ends before its end")
 		}
 		at += max(n, 0)
 	}

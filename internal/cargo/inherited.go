@@ -37,6 +37,9 @@ var Here = sync.OnceValue(func() *Inherited {
 		os.Unsetenv(Variable)
 		h.open(text)
 	}
+	if h.Err != nil && Unreadable != nil {
+		Unreadable(h)
+	}
 	switch {
 	case h.Cargo != nil:
 		h.listeners = slices.Clone(h.Cargo.Listeners)
@@ -49,6 +52,10 @@ var Here = sync.OnceValue(func() *Inherited {
 	}
 	return h
 })
+
+// Unreadable, if not nil, is called by Here if there is a cargo that this image cannot
+// read. It may end the image.
+var Unreadable func(h *Inherited)
 
 // open reads what the variable names. Descriptors are not touched if that fails, so
 // that the earlier image may have them back.

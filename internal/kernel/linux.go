@@ -191,7 +191,11 @@ func milliseconds(d time.Duration) int {
 func (k *Linux) Wake() {
 	var one [8]byte
 	binary.NativeEndian.PutUint64(one[:], 1)
-	unix.Write(k.event, one[:])
+	for { // EAGAIN says that the counter is full: a wake-up is on its way
+		if _, err := unix.Write(k.event, one[:]); err != unix.EINTR {
+			return
+		}
+	}
 }
 
 // Now is documented at [Kernel].
