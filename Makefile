@@ -41,6 +41,7 @@ bench:
 	@bash bench/install.sh
 	(cd bench/chart && go test ./...)
 	(cd bench/peers && go vet ./...)
+	(cd bench/parser && go vet ./...)
 	cd bench && go run . -servers all -workloads all -rounds 3 -seconds 1 -out results
 
 lint: format vet
