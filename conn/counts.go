@@ -17,7 +17,7 @@ type Counts struct {
 }
 
 // Counts is what is counted, for the loop's goroutine.
-func (e *Env) Counts() *Counts { return &e.counts }
+func (e *Env) Counts() *Counts { return e.counts }
 
 // SetNow sets the time in nanoseconds from which latencies are taken. It only goes
 // forward.

@@ -59,7 +59,7 @@ type Env struct {
 	buffers     bytebufferpool.Pool
 	piece       []byte // of a resumable reply, while it is made
 
-	counts Counts
+	counts *Counts
 	now    int64
 
 	post  func(Handle, func(*Machine)) error
@@ -77,6 +77,9 @@ type Config struct {
 	NoHint     bool           // a client's FIN closes no Done
 	Resumables []*Resumable   // those that may be carried here from another image
 	Pages      map[int][]byte // HTML, sent as text/html, for the statuses whose generic page does not please
+
+	// Counts is where it is counted; nil: in memory of the Env's own.
+	Counts *Counts
 
 	// Post has f called on the loop's goroutine, between two events, with the
 	// machine of the connection, unless that has ended. It may be called from any
@@ -108,11 +111,14 @@ type Identity struct {
 
 // NewEnv makes an Env without a handler: requests get 503 until SetHandler.
 func NewEnv(c Config) *Env {
+	if c.Counts == nil {
+		c.Counts = &Counts{}
+	}
 	if c.Here == nil {
 		c.Here = func() bool { return false }
 	}
 	return &Env{limits: c.Limits.withDefaults(), headFirst: c.HeadFirst, noHint: c.NoHint, resumables: named(c.Resumables),
-		server: c.Server, pages: c.Pages, post: c.Post, fault: c.Fault, here: c.Here}
+		server: c.Server, pages: c.Pages, post: c.Post, fault: c.Fault, here: c.Here, counts: c.Counts}
 }
 
 // named is the resumable replies by their names.

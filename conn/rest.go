@@ -115,6 +115,14 @@ func (m *Machine) restReply(w *wire.Writer, remaining time.Duration) {
 // ErrCarried. The machine is as good as Closed.
 func (m *Machine) Leave() { m.failHooks(len(m.hooks), ErrCarried) }
 
+// Resumes is the name of the resumable reply that the connection is at, if it is at one.
+func (m *Machine) Resumes() (name string, ok bool) {
+	if m.reply.resumable == nil {
+		return "", false
+	}
+	return m.reply.resumable.name, true
+}
+
 // GiveUp answers 503 to a request whose reply has no head yet, as the last, and reports
 // whether there was one.
 func (m *Machine) GiveUp() bool {

@@ -426,5 +426,13 @@ func (l *Loop) GiveUp() (told, cut int) {
 	return told, cut
 }
 
+// Resumables is the names of the resumable replies that may be carried here.
+func (l *Loop) Resumables() (names []string) {
+	for _, r := range l.options.Resumables {
+		names = append(names, r.Name())
+	}
+	return names
+}
+
 // Logger is that of the options.
 func (l *Loop) Logger() *slog.Logger { return l.options.Logger }

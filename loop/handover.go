@@ -22,14 +22,21 @@ type Handing struct {
 
 // HandSome takes connections that nothing ties to this image out of the loop, as many
 // as have at most so many descriptors, to be passed to another process; nil if there
-// are none. It is for package restart, on the loop's goroutine.
-func (l *Loop) HandSome(most int) *Handing {
+// are none. Resumable replies that the other process does not know stay; a nil knows is
+// for one that knows all. It is for package restart, on the loop's goroutine.
+func (l *Loop) HandSome(most int, knows func(resumable string) bool) *Handing {
 	h := &Handing{}
 	var w wire.Writer
 	for class := range l.waiting {
 		for fd := l.waiting[class].head; fd != none; {
 			r := l.records.at(fd)
 			next := r.next
+			if r.slot != none && knows != nil {
+				if name, ok := l.machines.at(r.slot).Resumes(); ok && !knows(name) {
+					fd = next
+					continue
+				}
+			}
 			if !l.hand(h, &w, int(fd), r, most) {
 				break
 			}

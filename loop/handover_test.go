@@ -17,7 +17,7 @@ import (
 // hand takes connections out of the image, as many as have at most so many descriptors.
 func (i *image) hand(most int) (h *Handing) {
 	i.t.Helper()
-	i.on(func() { h = i.HandSome(most) })
+	i.on(func() { h = i.HandSome(most, nil) })
 	return h
 }
 

@@ -108,6 +108,7 @@ func newLoop(k kernel.Kernel, h conn.Handler, o Options) *Loop {
 		NoHint:     o.NoHint,
 		Resumables: o.Resumables,
 		Server:     o.Server,
+		Counts:     &l.counters.Counts,
 		Pages:      o.Pages,
 		Post:       l.postTo,
 		Fault:      l.fault,
