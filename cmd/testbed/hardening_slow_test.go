@@ -143,12 +143,12 @@ func (s *server) honestUpload(t *testing.T, rate int, lasts time.Duration) <-cha
 	return result
 }
 
-// longest is how long a client may be borne with that does not read. Its kernel and
-// the server's go on for a while, and the rate of that is judged after 10 s.
-func longest(deadline time.Duration) time.Duration { return 2*deadline + 10*time.Second + late }
+// longest is how long a client may be borne with that does not read: a fifth more
+// than the deadline. Its kernel and the server's may go on for a while before.
+func longest(deadline time.Duration) time.Duration { return deadline*6/5 + late }
 
 // Replies are of a file, which costs the server no memory, or made piece by piece:
-// then what is up to Limits.MaxOutput, 256 KiB, waits in memory, and a piece more.
+// then what the socket has left of a piece waits in memory.
 func TestRepliesThatNobodyReadsAreResetAndBoundedInMemory(t *testing.T) {
 	t.Parallel()
 	deadline := either(5*time.Second, time.Second)
@@ -158,7 +158,7 @@ func TestRepliesThatNobodyReadsAreResetAndBoundedInMemory(t *testing.T) {
 		most         float64 // KiB of memory for each
 	}{
 		{"file", staticPrefix + "large", 200, 4},
-		{"pieces", "/big?bytes=67108864", either(40, 20), 500},
+		{"pieces", "/big?bytes=67108864", either(40, 20), 64},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			root := t.TempDir()
@@ -220,14 +220,14 @@ func TestPipeliningWithoutReadingIsBoundedInMemoryAndHarmsNobody(t *testing.T) {
 		sent += awaitAll(t, ended, "the end of a pipeline")
 	}
 	took := time.Since(asked)
-	if took > longest(deadline) {
+	if took > longest(deadline)+late { // the sockets take megabytes of requests first
 		t.Errorf("the last was cut after %v, the deadline is %v", took, deadline)
 	}
 	p99, worst := b.done(t)
 	cost := each(before, b.peak, n)
 	t.Logf("cut after %v, %d KiB of requests taken from each, %.1f KiB a connection, bystander p99 %v, worst %v",
 		took.Round(time.Millisecond), sent/n>>10, cost, p99, worst)
-	atMost(t, "KiB a connection", cost, 400)
+	atMost(t, "KiB a connection", cost, 64)
 	s.awaitAlone(t)
 }
 
