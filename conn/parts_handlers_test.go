@@ -217,7 +217,7 @@ func (r *rig) copy(c *Conn, name string) {
 
 // pieces are as many as the state says, each with a number.
 func (r *rig) pieces(next Next) *Resumable {
-	return NewResumable("pieces/1", func(p *Piece) Next {
+	pieces := NewResumable("pieces/1", func(p *Piece) Next {
 		n, _ := strconv.Atoi(string(p.State()))
 		switch {
 		case p.Stopping():
@@ -232,6 +232,8 @@ func (r *rig) pieces(next Next) *Resumable {
 		p.SetState([]byte(strconv.Itoa(n - 1)))
 		return next
 	})
+	r.env.resumables[pieces.name] = pieces // as Config.Resumables would
+	return pieces
 }
 
 // parts reads "bytes;3,0,5;more;4,1,2": what lies before each range, and it.

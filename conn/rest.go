@@ -23,11 +23,12 @@ const (
 	ToDeferred            // a goroutine, or a function, has yet to reply
 	ToStream              // a Stream is not closed
 	ToBody                // a Body is not read to its end
+	ToUnnamed             // a resumable reply is not among Config.Resumables, so nobody would know its name
 )
 
 // String names what holds the connection.
 func (t Tie) String() string {
-	return [...]string{"nothing", "a deferred reply", "a stream", "a streamed body"}[t]
+	return [...]string{"nothing", "a deferred reply", "a stream", "a streamed body", "a resumable reply without a name"}[t]
 }
 
 // Tie is what keeps the connection here.
@@ -39,6 +40,8 @@ func (m *Machine) Tie() Tie {
 		return ToDeferred
 	case m.reply.stream != nil:
 		return ToStream
+	case m.reply.resumable != nil && m.env.resumables[m.reply.resumable.name] == nil:
+		return ToUnnamed
 	}
 	return Free
 }

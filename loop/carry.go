@@ -3,9 +3,12 @@
 package loop
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -24,10 +27,28 @@ type Ties struct {
 	Streams  int // replies that somebody has yet to end
 	Bodies   int // that somebody has yet to read to their end
 	Outbound int // descriptors of Connect
+	Unnamed  int // resumable replies that are not among Options.Resumables
 }
 
 // Sum is how many there are.
-func (t Ties) Sum() int { return t.Deferred + t.Streams + t.Bodies + t.Outbound }
+func (t Ties) Sum() int { return t.Deferred + t.Streams + t.Bodies + t.Outbound + t.Unnamed }
+
+// String says it in words.
+func (t Ties) String() string {
+	var all []string
+	for _, kind := range []struct {
+		n    int
+		what string
+	}{
+		{t.Deferred, "deferred replies"}, {t.Streams, "streams"}, {t.Bodies, "streamed bodies"}, {t.Outbound, "outbound connections"},
+		{t.Unnamed, "resumable replies that are not among Options.Resumables"},
+	} {
+		if kind.n > 0 {
+			all = append(all, strconv.Itoa(kind.n)+" "+kind.what)
+		}
+	}
+	return strings.Join(all, ", ")
+}
 
 // Ties is for the loop's goroutine. It looks at every connection that has a request
 // on it.
@@ -44,6 +65,8 @@ func (l *Loop) Ties() (t Ties) {
 			t.Streams++
 		case conn.ToBody:
 			t.Bodies++
+		case conn.ToUnnamed:
+			t.Unnamed++
 		}
 	}
 	for _, w := range l.watches {
@@ -60,6 +83,8 @@ func (l *Loop) Ties() (t Ties) {
 // goroutine, when there are no Ties, by package restart.
 func (l *Loop) Rest() (written []byte, conns, others []int) {
 	var w wire.Writer
+	w.Grow(l.conns * 96)
+	conns = make([]int, 0, l.conns)
 	epoll, event := l.linux.Descriptors()
 	others = append(others, epoll, event)
 	w.Uint(uint64(epoll))
@@ -89,21 +114,8 @@ func (l *Loop) Rest() (written []byte, conns, others []int) {
 
 // restConn writes one connection down, and returns the descriptors of its files.
 func (l *Loop) restConn(w *wire.Writer, fd int, r *record) (files []int) {
-	w.Uint(uint64(fd))
-	w.Uint(uint64(r.generation))
-	w.Uint(r.id)
-	w.Int(l.now - r.since)
-	w.Int(l.now - r.finSince)
-	w.Uint(uint64(r.unacked))
-	w.Uint(uint64(r.interest))
-	w.Bytes(r.peer[:])
-	w.Uint(uint64(r.port))
-	w.Uint(uint64(r.peerKind))
-	w.Uint(uint64(r.state))
-	w.Uint(uint64(r.class))
-	w.Bool(r.blocked)
-	w.Bool(r.finSent)
-	w.Bool(r.slot != none)
+	l.packed = l.packRecord(l.packed[:0], fd, r)
+	w.Bytes(l.packed)
 	if r.slot == none {
 		return nil
 	}
@@ -172,16 +184,17 @@ func (l *Loop) readAdoption(r *wire.Reader) (*adoption, error) {
 		a.watched = append(a.watched, int(r.Uint()))
 	}
 	files := fileUses{}
-	seen := map[int]bool{}
-	for range r.Count() {
+	var seen numbers
+	n := r.Count()
+	a.conns = make([]adopted, 0, n)
+	for range n {
 		c, err := l.readConn(r, files, nil)
 		if err != nil {
 			return nil, err
 		}
-		if seen[c.fd] || l.records.isOpen(c.fd) {
+		if seen.add(c.fd) || l.records.isOpen(c.fd) {
 			return nil, fmt.Errorf("loop: two connections are carried in descriptor %d", c.fd)
 		}
-		seen[c.fd] = true
 		a.conns = append(a.conns, c)
 	}
 	if r.Err() != nil || r.Rest() > 0 || !isEpoll(a.epoll) {
@@ -205,31 +218,31 @@ var errNoAdoption = errors.New("loop: what was carried are no connections of a l
 
 const maxFD = 1 << 24
 
+// numbers is a set of descriptors.
+type numbers []uint64
+
+// add reports whether a descriptor was in it before.
+func (s *numbers) add(fd int) (was bool) {
+	for fd/64 >= len(*s) {
+		*s = append(*s, make([]uint64, fd/64+1-len(*s))...)
+	}
+	word, bit := &(*s)[fd/64], uint64(1)<<(fd%64)
+	was = *word&bit != 0
+	*word |= bit
+	return was
+}
+
 // readConn reads one connection. number is what descriptors are called here, nil if as
 // they were.
 func (l *Loop) readConn(r *wire.Reader, files fileUses, number map[int]int) (c adopted, err error) {
-	c.fd = int(min(r.Uint(), maxFD))
-	if number != nil {
-		fd, ok := number[c.fd]
-		if !ok {
-			return c, errNoAdoption
-		}
-		c.fd = fd
+	hasMachine, ok := c.unpack(r.Bytes(), l.now)
+	if ok && number != nil {
+		c.fd, ok = number[c.fd]
 	}
-	c.r = record{kind: isConn, prev: none, next: none, slot: none}
-	c.r.generation = uint32(r.Uint())
-	c.r.id = r.Uint()
-	c.r.since = l.now - max(0, r.Int())
-	c.r.finSince = l.now - max(0, r.Int())
-	c.r.unacked = int32(r.Uint())
-	c.r.interest, c.r.watched = uint32(r.Uint()), true
-	copy(c.r.peer[:], r.Bytes())
-	c.r.port = uint16(r.Uint())
-	c.r.peerKind = peerKind(r.Uint())
-	c.r.state = conn.State(r.Uint())
-	c.r.class = conn.Class(r.Uint())
-	c.r.blocked, c.r.finSent = r.Bool(), r.Bool()
-	if hasMachine := r.Bool(); r.Err() == nil && hasMachine {
+	if !ok {
+		return c, errNoAdoption
+	}
+	if hasMachine {
 		c.pace = pace{waited: time.Duration(r.Int()), moved: r.Int()}
 		c.m = conn.NewMachine(l.env)
 		err = c.m.Adopt(conn.Identity{
@@ -248,6 +261,70 @@ func (l *Loop) readConn(r *wire.Reader, files fileUses, number map[int]int) (c a
 		err = errNoAdoption
 	}
 	return c, err
+}
+
+// packedSize is how many bytes a record takes when it is written down.
+const packedSize = 3*8 + 4*4 + 16 + 2 + 3 + 1
+
+// The bits of a packed record.
+const (
+	packedBlocked = 1 << iota
+	packedFINSent
+	packedMachine // the connection has one
+	packedAll     = 1<<iota - 1
+)
+
+// packRecord appends a record, with times as they have passed. It is one call for all of
+// it, since there may be ten thousand, and clients wait.
+func (l *Loop) packRecord(b []byte, fd int, r *record) []byte {
+	little := binary.LittleEndian
+	b = little.AppendUint64(b, r.id)
+	b = little.AppendUint64(b, uint64(l.now-r.since))
+	b = little.AppendUint64(b, uint64(l.now-r.finSince))
+	for _, n := range [...]uint32{uint32(fd), r.generation, uint32(r.unacked), r.interest} {
+		b = little.AppendUint32(b, n)
+	}
+	b = append(b, r.peer[:]...)
+	b = little.AppendUint16(b, r.port)
+	bits := byte(0)
+	if r.blocked {
+		bits |= packedBlocked
+	}
+	if r.finSent {
+		bits |= packedFINSent
+	}
+	if r.slot != none {
+		bits |= packedMachine
+	}
+	return append(b, byte(r.peerKind), byte(r.state), byte(r.class), bits)
+}
+
+// unpack reads what packRecord has written. It reports whether that was a record, and
+// whether a machine follows.
+func (c *adopted) unpack(b []byte, now int64) (hasMachine, ok bool) {
+	if len(b) != packedSize {
+		return false, false
+	}
+	little := binary.LittleEndian
+	passed := func(at int) int64 { return max(0, int64(little.Uint64(b[at:]))) }
+	bits := b[packedSize-1]
+	c.fd = int(min(little.Uint32(b[24:]), maxFD))
+	c.r = record{kind: isConn, prev: none, next: none, slot: none, watched: true,
+		id:         little.Uint64(b),
+		since:      now - passed(8),
+		finSince:   now - passed(16),
+		generation: little.Uint32(b[28:]),
+		unacked:    int32(little.Uint32(b[32:])),
+		interest:   little.Uint32(b[36:]),
+		peer:       [16]byte(b[40:56]),
+		port:       little.Uint16(b[56:]),
+		peerKind:   peerKind(b[58]),
+		state:      conn.State(b[59]),
+		class:      conn.Class(b[60]),
+		blocked:    bits&packedBlocked != 0,
+		finSent:    bits&packedFINSent != 0,
+	}
+	return bits&packedMachine != 0, bits <= packedAll
 }
 
 // install makes an adopted connection one of the loop's.

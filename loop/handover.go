@@ -140,17 +140,16 @@ func (l *Loop) AdoptSome(written []byte, names, fds []int) error {
 	}
 	r := wire.NewReader(written)
 	files := fileUses{}
-	seen := map[int]bool{}
+	var seen numbers
 	var all []adopted
 	for range r.Count() {
 		c, err := l.readConn(r, files, number)
 		if err != nil {
 			return err
 		}
-		if seen[c.fd] || l.records.isOpen(c.fd) {
+		if seen.add(c.fd) || l.records.isOpen(c.fd) {
 			return fmt.Errorf("loop: two connections are handed over in descriptor %d", c.fd)
 		}
-		seen[c.fd] = true
 		all = append(all, c)
 	}
 	if r.Err() != nil || r.Rest() > 0 {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"catboat/conn"
+	"catboat/internal/cargo"
 	"catboat/internal/kernel"
 )
 
@@ -52,6 +53,7 @@ type Loop struct {
 	whenEmpty []func()    // see WhenEmpty
 	eachTurn  func() bool // see EachTurn
 	keptTo    int         // descriptors below stay open over an exec; 0: none
+	packed    []byte      // memory of restConn
 
 	counters  Counters
 	published published
@@ -128,6 +130,9 @@ func newLoop(k kernel.Kernel, h conn.Handler, o Options) *Loop {
 func (l *Loop) Run() error {
 	if l.ran {
 		return ErrStopped
+	}
+	if _, trial := os.LookupEnv(cargo.Trial); trial {
+		return errors.New("loop: Run before restart.Ready, which ends a trial: this child must not serve")
 	}
 	l.ran = true
 	l.goroutine.Store(goroutineID())

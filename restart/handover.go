@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,7 @@ const handOverVariable = "CATBOAT_HANDOVER"
 
 // What the two say to each other, in messages of a SOCK_SEQPACKET.
 const (
-	sayReady   = 'r' // the successor: its start-up is done, it will accept
+	sayReady   = 'r' // the successor: its start-up is done, it will accept; and which resumable replies it knows
 	sayBatch   = 'b' // the predecessor: connections
 	sayGot     = 'g' // the successor: it has them
 	sayRefused = 'x' // the successor: it cannot take them, and why
@@ -63,6 +64,7 @@ type handOver struct {
 	watch    *loop.Watch
 	ready    bool
 	over     bool
+	known    []string      // resumable replies that the successor knows
 	sent     *loop.Handing // and not yet acknowledged
 	patience *loop.Timer   // for that
 	moved    int
@@ -137,8 +139,8 @@ func (h *handOver) startChild(theirs *os.File) error {
 
 // hear deals with what the successor says, or its end.
 func (h *handOver) hear(loop.Events) {
-	var b [4096]byte
-	n, err := unix.Read(h.socket, b[:])
+	b := make([]byte, 64<<10)
+	n, err := unix.Read(h.socket, b)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
 		return
@@ -149,7 +151,7 @@ func (h *handOver) hear(loop.Events) {
 	switch b[0] {
 	case sayReady:
 		h.limit.Stop()
-		h.ready = true
+		h.ready, h.known = true, strings.Split(string(b[1:n]), nameEnd)
 		stateOf(h.l).cancel = nil // it serves
 		h.l.Logger().Info("handing over", "pid", h.child.Process.Pid, "connections", h.l.Conns())
 		notify(fmt.Sprintf("MAINPID=%d", h.child.Process.Pid), "READY=1")
@@ -172,6 +174,12 @@ func (h *handOver) hear(loop.Events) {
 
 var errEnded = errors.New("it has ended")
 
+// knows reports whether the successor knows a resumable reply.
+func (h *handOver) knows(name string) bool { return slices.Contains(h.known, name) }
+
+// nameEnd separates names.
+const nameEnd = "\x00"
+
 // late cuts what could not be handed over in time.
 func (h *handOver) late() {
 	told, cut := h.l.GiveUp()
@@ -187,7 +195,7 @@ func (h *handOver) move() (again bool) {
 	if h.sent != nil {
 		return true
 	}
-	if h.sent = h.l.HandSome(perMessage); h.sent != nil {
+	if h.sent = h.l.HandSome(perMessage, h.knows); h.sent != nil {
 		h.patience = h.l.After(h.o.Trial, func() { h.fail(fmt.Errorf("it has not taken connections within %v", h.o.Trial)) })
 		if err := send(h.socket, h.sent); err != nil {
 			h.fail(err)
@@ -250,7 +258,7 @@ func (h *handOver) fail(err error) {
 			if err == errEnded {
 				err = fmt.Errorf("it has ended: %v", h.child.ProcessState)
 			}
-			finish(h.l, fmt.Errorf("restart: hand-over to process %d: %w%s", h.child.Process.Pid, err, h.said.quoted()))
+			finish(h.l, fmt.Errorf("restart: hand-over to process %d, which had taken %d descriptors: %w%s", h.child.Process.Pid, h.moved, err, h.said.quoted()))
 		})
 	}()
 }
@@ -294,7 +302,7 @@ func succeed(l *loop.Loop, socket, stderr int) error {
 		return err
 	}
 	stateOf(l).busy = true // until all has come
-	_, err = unix.Write(socket, []byte{sayReady})
+	_, err = unix.Write(socket, append([]byte{sayReady}, strings.Join(l.Resumables(), nameEnd)...))
 	return os.NewSyscallError("write", err)
 }
 

@@ -60,7 +60,7 @@ func (p *inPlace) tried(err error) {
 		return
 	}
 	p.patience = p.l.After(p.o.Patience, func() {
-		p.fail(fmt.Errorf("restart: after %v there still are %+v", p.o.Patience, p.l.Ties()))
+		p.fail(fmt.Errorf("restart: after %v there still are %v; a hand-over does not wait for them", p.o.Patience, p.l.Ties()))
 	})
 	// A child that is started from now on would inherit connections.
 	syscall.ForkLock.RLock()
@@ -147,7 +147,7 @@ func (p *inPlace) leave() error {
 			passOn += " " + string(hup)
 		}
 	}
-	p.l.Logger().Info("restarting in place", "generation", c.Generation, "held", p.l.EpollSize(), "timers dropped", p.l.Timers())
+	p.l.Logger().Info("restarting in place", "generation", c.Generation, "held", p.l.EpollSize(), "timers dropped", p.l.Timers()-1) // but the one for our patience
 	err = first.execWith(syscall.Exec, environment(first.environment,
 		cargo.Variable+"="+cargo.Value(fd, exe), againVariable+"="+passOn))
 	if s.signals != nil {

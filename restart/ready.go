@@ -26,7 +26,8 @@ func Generation() uint64 { return generation.Load() }
 
 // Ready says that the program's start-up is done. It is called behind Listen and before
 // Run. What an earlier image of the program has left is taken over here: its
-// connections go on as if nothing had happened. It returns how many.
+// connections go on as if nothing had happened. It returns how many; those of a hand-over
+// come later.
 //
 // In a trial, which is what [InPlace] does before anything moves, a child of the
 // program runs up to here, reports, and exits. So whatever stands before Ready happens twice, and ought to be
@@ -137,8 +138,8 @@ func leaveRest(l *loop.Loop, here *cargo.Inherited) error {
 // goBack executes the image that has left the cargo. Nothing of it has been touched.
 func goBack(here *cargo.Inherited) error {
 	reason := fmt.Errorf("restart: what an earlier image has left cannot be taken over: %w", here.Err)
-	if here.Exe < 0 {
-		return reason
+	if _, isBack := os.LookupEnv(failed); isBack || here.Exe < 0 {
+		return reason // nor by that one itself: to and fro is no way
 	}
 	if here.Cargo != nil {
 		for _, fd := range append(here.Cargo.FDs, here.FD, here.Exe) {

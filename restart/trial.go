@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -45,6 +46,8 @@ func (v invocation) try(c cargo.Cargo, limit time.Duration) error {
 	cmd := exec.CommandContext(ctx, v.path)
 	cmd.Args, cmd.Dir, cmd.Stderr, cmd.ExtraFiles = v.args, v.dir, &said, passed
 	cmd.WaitDelay = time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL} // what it has started itself ends with it
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.Env = environment(v.environment,
 		cargo.Variable+"="+cargo.Value(firstPassed, -1),
 		fmt.Sprintf("%s=%d", cargo.Trial, firstPassed+len(passed)-1))
@@ -112,17 +115,25 @@ type tail struct{ b []byte }
 
 // Write adds to it.
 func (t *tail) Write(p []byte) (int, error) {
-	const most = 2048
+	const most = 16 << 10 // a panic of many goroutines, from its first line
 	t.b = append(t.b, p...)
 	t.b = t.b[max(0, len(t.b)-most):]
 	return len(p), nil
 }
 
-// quoted is its last line, to stand behind a sentence.
+// quoted is the line that says most, to stand behind a sentence: of a panic its first,
+// else the last.
 func (t *tail) quoted() string {
 	lines := bytes.Split(bytes.TrimSpace(t.b), []byte("\n"))
-	if last := lines[len(lines)-1]; len(last) > 0 {
-		return ": " + string(last)
+	said := lines[len(lines)-1]
+	for _, line := range lines {
+		if bytes.HasPrefix(line, []byte("panic: ")) || bytes.HasPrefix(line, []byte("fatal error: ")) {
+			said = line
+			break
+		}
 	}
-	return ""
+	if len(said) == 0 {
+		return ""
+	}
+	return ": " + string(said)
 }
