@@ -142,18 +142,6 @@ func await[T any](t *testing.T, c <-chan T, what string) T {
 	}
 }
 
-// freeAddr is an address that was free a moment ago: a server that restarts must
-// come back to the same.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 const greeting = "Hello, World!\n"
 
 func get(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n" }

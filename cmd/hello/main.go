@@ -1,7 +1,7 @@
 //go:build linux
 
 // Hello is a small server to copy from: it greets, tells what is connected, and
-// stops or restarts softly.
+// stops and restarts without losing anybody.
 package main
 
 import (
@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"syscall"
-	"time"
 
 	"catboat/admin"
 	"catboat/conn"
@@ -26,22 +24,21 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	again, err := serve(*addr)
-	if err == nil && again {
-		err = restart.Exec()
-	}
-	if err != nil {
+	if err := serve(*addr); err != nil {
 		slog.Error("hello failed", "error", err)
 		os.Exit(1)
 	}
 }
 
-// serve runs the server until a signal has stopped it and the last client has
-// gone. It reports whether it is to start again.
-func serve(addr string) (again bool, err error) {
+// serve runs the server until a signal has stopped it and the last client has gone.
+func serve(addr string) error {
 	l, err := loop.New(nil, loop.Options{})
 	if err != nil {
-		return false, err
+		return err
+	}
+	// TERM and INT stop, USR1 stops with 503, USR2 starts the program again in place.
+	if err := restart.Signals(l, restart.Options{}); err != nil {
+		return err
 	}
 	check := admin.CheckConnections(l)
 	l.SetHandler(func(c *conn.Conn) {
@@ -56,26 +53,11 @@ func serve(addr string) (again bool, err error) {
 	})
 	bound, err := l.Listen("tcp", addr)
 	if err != nil {
-		return false, err
+		return err
 	}
-	// USR1 stops softly, USR2 stops softly and starts again.
-	l.OnSignal(func(s os.Signal) {
-		again = s == syscall.SIGUSR2
-		l.StopListening()
-		l.SetHandler(goodbye)
-		l.SetTimeouts(loop.Timeouts{Head: 2 * time.Second, Idle: 2 * time.Second, Linger: time.Second})
-		l.After(30*time.Second, l.Cut) // who trickles on does not hold the stop for ever
-		slog.Info("stopping", "signal", s, "left", l.EpollSize())
-	}, syscall.SIGUSR1, syscall.SIGUSR2)
-
+	if _, err := restart.Ready(l); err != nil {
+		return err
+	}
 	fmt.Printf("listening on %s, pid %d: USR1 stops, USR2 restarts\n", bound, os.Getpid())
-	err = l.Run() // again is known when it has returned
-	return again, err
-}
-
-// goodbye answers everybody who asks while the server is stopping.
-func goodbye(c *conn.Conn) {
-	c.SetHeader("Retry-After", "30")
-	c.CloseAfterReply()
-	c.Error(503)
+	return l.Run()
 }

@@ -118,7 +118,7 @@ func (l *load) ask(c net.Conn, r *bufio.Reader, burst int) (keep bool, err error
 			return false, fmt.Errorf("body of reply %d of %d was cut: %w", i, burst, err)
 		case resp.StatusCode == 200 && string(body) == greeting:
 			l.answered.Add(1)
-		case resp.StatusCode == 503 && resp.Close && resp.Header.Get("Retry-After") == "30":
+		case resp.StatusCode == 503 && (resp.Close || i < burst-1) && resp.Header.Get("Retry-After") == "30":
 			l.refused.Add(1)
 		default:
 			return false, fmt.Errorf("wrong reply: %s, %v, %q", resp.Status, resp.Header, body)
@@ -163,7 +163,11 @@ func TestUSR1StopsSoftlyUnderLoad(t *testing.T) {
 	readReply(t, idleReader)
 	whole := get("/")
 	io.WriteString(half, whole[:len(whole)/2])
+	asker := s.dial()
+	epollSize(t, asker, bufio.NewReader(asker)) // they have come
+	asker.Close()
 
+	began := time.Now()
 	s.signal(syscall.SIGUSR1)
 	for { // until the door is shut
 		c, err := net.Dial("tcp", s.addr)
@@ -177,19 +181,44 @@ func TestUSR1StopsSoftlyUnderLoad(t *testing.T) {
 	if resp.StatusCode != 503 || !resp.Close || resp.Header.Get("Retry-After") != "30" {
 		t.Errorf("a request that was half sent at the stop got %s, %v", resp.Status, resp.Header)
 	}
-	if _, err := idleReader.ReadByte(); err != io.EOF {
-		t.Errorf("an idle connection ended with %v, want EOF", err)
-	}
+	half.Close()
 	if _, err := silent.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("a connection that said nothing ended with %v, want EOF", err)
 	}
+	if _, err := idleReader.ReadByte(); err != io.EOF {
+		t.Errorf("an idle connection ended with %v, want EOF", err)
+	}
 	s.awaitExit()
+	if took := time.Since(began); took > 5*time.Second { // 2 s of grace, on a busy machine
+		t.Errorf("the stop took %v", took)
+	}
 	l.end(t)
 	if l.answered.Load() == 0 {
 		t.Error("the load was not served")
 	}
 }
 
+func TestTERMAndINTStopGracefully(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		s := start(t, "", binary, "-listen", "127.0.0.1:0")
+		c := s.dial()
+		r := bufio.NewReader(c)
+		epollSize(t, c, r)
+		s.signal(sig)
+		s.signal(syscall.SIGHUP) // does nothing
+		for {
+			io.WriteString(c, get("/"))
+			if resp, body := readReply(t, r); resp.StatusCode != 200 || body != greeting {
+				t.Fatalf("%v: %s, %q", sig, resp.Status, body)
+			} else if resp.Close {
+				break
+			}
+		}
+		s.awaitExit()
+	}
+}
+
+// Not one of the clients that ask all the time is refused, cut or closed.
 func TestUSR2RestartsInPlaceUnderLoad(t *testing.T) {
 	// Started by a relative path with an argument that a shell would break.
 	dir := filepath.Join(t.TempDir(), "some where")
@@ -199,29 +228,32 @@ func TestUSR2RestartsInPlaceUnderLoad(t *testing.T) {
 	if err := os.Link(binary, filepath.Join(dir, "hello")); err != nil {
 		t.Fatal(err)
 	}
-	addr := freeAddr(t)
-	s := start(t, dir, "./hello", "-listen", addr)
+	s := start(t, dir, "./hello", "-listen", "127.0.0.1:0")
 	before := cmdline(t, s.process.Pid)
-	l := startLoad(addr)
+	l := startLoad(s.addr)
 	l.awaitWarm(t)
+	c := s.dial()
+	r := bufio.NewReader(c)
 	for round := range 3 {
 		answered := l.answered.Load()
 		s.signal(syscall.SIGUSR2)
-		s.awaitListening() // with the PID it was started with
-		c := s.dial()
-		r := bufio.NewReader(c)
-		for l.answered.Load() < answered+100 { // the load has come back
+		addr := s.addr
+		s.awaitListening()                     // with the PID it was started with
+		for l.answered.Load() < answered+100 { // the load goes on
 			epollSize(t, c, r)
 		}
-		c.Close()
-		if after := cmdline(t, s.process.Pid); after != before {
-			t.Errorf("round %d: command line is %q, was %q", round, after, before)
+		if after := cmdline(t, s.process.Pid); after != before || s.addr != addr {
+			t.Errorf("round %d: command line is %q on %s, was %q on %s", round, after, s.addr, before, addr)
 		}
 		if cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", s.process.Pid)); err != nil || cwd != dir {
 			t.Errorf("round %d: directory is %q (%v), was %q", round, cwd, err, dir)
 		}
 	}
+	if n, m := l.cut.Load(), l.refused.Load(); n+m > 0 {
+		t.Errorf("%d were cut and %d refused", n, m)
+	}
 	l.end(t)
+	c.Close()
 	s.signal(syscall.SIGUSR1)
 	s.awaitExit()
 }
@@ -235,7 +267,7 @@ func cmdline(t *testing.T, pid int) string {
 	return string(b)
 }
 
-func TestAFailedRestartIsToldAndEndsTheProgram(t *testing.T) {
+func TestAFailedRestartIsToldAndChangesNothing(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "hello")
 	if err := os.Link(binary, path); err != nil {
@@ -245,8 +277,22 @@ func TestAFailedRestartIsToldAndEndsTheProgram(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
+	c := s.dial()
+	r := bufio.NewReader(c)
 	s.signal(syscall.SIGUSR2)
-	if err := await(t, s.exited, "the server's exit"); err == nil || !strings.Contains(s.stderr.String(), "no such file") {
-		t.Errorf("ended with %v and said %q, want a status and the reason", err, s.stderr.String())
+	for range 100 {
+		epollSize(t, c, r)
+	}
+	if err := os.Link(binary, path); err != nil {
+		t.Fatal(err)
+	}
+	s.signal(syscall.SIGUSR2)
+	s.awaitListening()
+	epollSize(t, c, r)
+	c.Close()
+	s.signal(syscall.SIGTERM)
+	s.awaitExit()
+	if !strings.Contains(s.stderr.String(), "no such file") {
+		t.Errorf("it said %q, which is not the reason", s.stderr.String())
 	}
 }

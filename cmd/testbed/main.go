@@ -21,6 +21,7 @@ type settings struct {
 	listen, static, logFile, pidFile string
 	timeouts                         loop.Timeouts
 	deferAccept                      bool
+	manners                          restart.Options
 }
 
 func main() {
@@ -35,6 +36,12 @@ func main() {
 	flag.IntVar(&t.MinRate, "min-rate", 0, "`bytes` a second that a client must send of a body, or take of a reply (default 1024)")
 	flag.DurationVar(&t.Grace, "grace", 0, "time over which that is judged (default 10s)")
 	flag.BoolVar(&s.deferAccept, "defer-accept", false, "accept connections when their clients have said something")
+	m := &s.manners
+	flag.DurationVar(&m.Grace, "stop-grace", 0, "time for idle connections at a stop (default 2s)")
+	flag.DurationVar(&m.Delay, "stop-delay", 0, "time for which clients are let in while readiness fails")
+	flag.DurationVar(&m.Deadline, "deadline", 0, "time for a stop, or a hand-over (default 30s)")
+	flag.DurationVar(&m.Trial, "trial", 0, "time for a new program's start-up (default 10s)")
+	flag.DurationVar(&m.Patience, "patience", 0, "time for what a restart in place cannot carry (default 10s)")
 	flag.StringVar(&s.logFile, "log", "", "`file` for the server's own log (default stderr)")
 	flag.StringVar(&s.pidFile, "pid", "", "`file` for the process ID")
 	flag.Parse()
@@ -71,7 +78,7 @@ func (s *settings) run() error {
 	if err != nil {
 		return err
 	}
-	manners := restart.Options{}
+	manners := s.manners
 	manners.OnHUP = func() {
 		restart.HandOver(l, manners, func(err error) {
 			if err != nil {

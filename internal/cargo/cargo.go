@@ -56,6 +56,7 @@ var table = crc64.MakeTable(crc64.ECMA)
 // Encode is the cargo as bytes.
 func (c *Cargo) Encode() []byte {
 	var w wire.Writer
+	w.Grow(len(c.Loop) + 4*len(c.FDs) + 1024)
 	w.Uint(c.Generation)
 	w.Uint(uint64(len(c.Listeners)))
 	for _, ln := range c.Listeners {
@@ -107,8 +108,11 @@ func Decode(b []byte) (*Cargo, error) {
 		c.Named = append(c.Named, Named{int(r.Uint()), r.String()})
 	}
 	c.Loop = r.Bytes()
-	for range r.Count() {
-		c.FDs = append(c.FDs, int(r.Uint()))
+	if n := r.Count(); n > 0 {
+		c.FDs = make([]int, n)
+	}
+	for i := range c.FDs {
+		c.FDs[i] = int(r.Uint())
 	}
 	if r.Err() != nil || r.Rest() > 0 {
 		return nil, errors.New("cargo: it ends too early or too late")

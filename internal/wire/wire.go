@@ -8,6 +8,7 @@ package wire
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 )
 
 // ErrCut says that a value is not there, or is none.
@@ -18,6 +19,9 @@ type Writer struct{ b []byte }
 
 // Written is all of it, valid until the next value is written.
 func (w *Writer) Written() []byte { return w.b }
+
+// Grow makes room for n more bytes, so that what is written is not moved.
+func (w *Writer) Grow(n int) { w.b = slices.Grow(w.b, n) }
 
 // Uint writes a number, small ones in few bytes.
 func (w *Writer) Uint(n uint64) { w.b = binary.AppendUvarint(w.b, n) }
