@@ -83,7 +83,7 @@ func (l *Loop) Ties() (t Ties) {
 // goroutine, when there are no Ties, by package restart.
 func (l *Loop) Rest() (written []byte, conns, others []int) {
 	var w wire.Writer
-	w.Grow(l.conns * 96)
+	w.Grow(l.conns*(packedSize+2) + 4096)
 	conns = make([]int, 0, l.conns)
 	epoll, event := l.linux.Descriptors()
 	others = append(others, epoll, event)

@@ -131,8 +131,10 @@ func (l *Loop) Run() error {
 	if l.ran {
 		return ErrStopped
 	}
-	if _, trial := os.LookupEnv(cargo.Trial); trial {
-		return errors.New("loop: Run before restart.Ready, which ends a trial: this child must not serve")
+	for _, v := range [...]string{cargo.Trial, cargo.HandOver} {
+		if _, is := os.LookupEnv(v); is {
+			return errors.New("loop: Run before restart.Ready, by which another process decides: this child must not serve")
+		}
 	}
 	l.ran = true
 	l.goroutine.Store(goroutineID())

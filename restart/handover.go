@@ -21,7 +21,7 @@ import (
 
 // handOverVariable names the descriptor by which a successor talks with the process
 // before it.
-const handOverVariable = "CATBOAT_HANDOVER"
+const handOverVariable = cargo.HandOver
 
 // What the two say to each other, in messages of a SOCK_SEQPACKET.
 const (

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc64"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -21,8 +22,9 @@ const Version = 1
 
 // The variables of the environment by which an image finds what it was left.
 const (
-	Variable = "CATBOAT_CARGO" // descriptors of the cargo and of the executable that has written it
-	Trial    = "CATBOAT_TRIAL" // descriptor for the outcome, if the image is only to try itself
+	Variable = "CATBOAT_CARGO"    // descriptors of the cargo and of the executable that has written it
+	Trial    = "CATBOAT_TRIAL"    // descriptor for the outcome, if the image is only to try itself
+	HandOver = "CATBOAT_HANDOVER" // descriptors by which a successor talks with the process before it
 )
 
 // Listener is a socket that listens, and how it was asked for.
@@ -54,33 +56,40 @@ const header = 8 + 4 + 8 + 8 // magic, version, length, checksum
 var table = crc64.MakeTable(crc64.ECMA)
 
 // Encode is the cargo as bytes.
-func (c *Cargo) Encode() []byte {
-	var w wire.Writer
-	w.Grow(len(c.Loop) + 4*len(c.FDs) + 1024)
-	w.Uint(c.Generation)
-	w.Uint(uint64(len(c.Listeners)))
+func (c *Cargo) Encode() []byte { return slices.Concat(c.encode()...) }
+
+// encode is the parts of the bytes. The loop's, which is the largest, is not copied.
+func (c *Cargo) encode() [][]byte {
+	var front, back wire.Writer
+	front.Uint(c.Generation)
+	front.Uint(uint64(len(c.Listeners)))
 	for _, ln := range c.Listeners {
-		w.Uint(uint64(ln.FD))
-		w.String(ln.Network)
-		w.String(ln.Address)
+		front.Uint(uint64(ln.FD))
+		front.String(ln.Network)
+		front.String(ln.Address)
 	}
-	w.Uint(uint64(len(c.Named)))
+	front.Uint(uint64(len(c.Named)))
 	for _, n := range c.Named {
-		w.Uint(uint64(n.FD))
-		w.String(n.Name)
+		front.Uint(uint64(n.FD))
+		front.String(n.Name)
 	}
-	w.Bytes(c.Loop)
-	w.Uint(uint64(len(c.FDs)))
+	front.Uint(uint64(len(c.Loop)))
+	back.Grow(4*len(c.FDs) + 16)
+	back.Uint(uint64(len(c.FDs)))
 	for _, fd := range c.FDs {
-		w.Uint(uint64(fd))
+		back.Uint(uint64(fd))
 	}
-	payload := w.Written()
-	b := make([]byte, 0, header+len(payload))
-	b = append(b, magic...)
-	b = binary.LittleEndian.AppendUint32(b, Version)
-	b = binary.LittleEndian.AppendUint64(b, uint64(len(payload)))
-	b = binary.LittleEndian.AppendUint64(b, crc64.Checksum(payload, table))
-	return append(b, payload...)
+	payload := [][]byte{front.Written(), c.Loop, back.Written()}
+	length, sum := 0, uint64(0)
+	for _, p := range payload {
+		length += len(p)
+		sum = crc64.Update(sum, table, p)
+	}
+	h := slices.Clone(magic)
+	h = binary.LittleEndian.AppendUint32(h, Version)
+	h = binary.LittleEndian.AppendUint64(h, uint64(length))
+	h = binary.LittleEndian.AppendUint64(h, sum)
+	return append([][]byte{h}, payload...)
 }
 
 // Decode reads what Encode has made. It shares b's memory. An error says why b is
@@ -129,13 +138,15 @@ func (c *Cargo) Seal() (fd int, err error) {
 	if err != nil {
 		return -1, os.NewSyscallError("memfd_create", err)
 	}
-	for b := c.Encode(); len(b) > 0; {
-		n, err := unix.Write(fd, b)
-		if err != nil && err != unix.EINTR {
-			unix.Close(fd)
-			return -1, os.NewSyscallError("write", err)
+	for _, b := range c.encode() {
+		for len(b) > 0 {
+			n, err := unix.Write(fd, b)
+			if err != nil && err != unix.EINTR {
+				unix.Close(fd)
+				return -1, os.NewSyscallError("write", err)
+			}
+			b = b[max(n, 0):]
 		}
-		b = b[max(n, 0):]
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
 		unix.Close(fd)
