@@ -117,7 +117,7 @@ func NewEnv(c Config) *Env {
 	if c.Here == nil {
 		c.Here = func() bool { return false }
 	}
-	return &Env{limits: c.Limits.withDefaults(), headFirst: c.HeadFirst, noHint: c.NoHint, resumables: named(c.Resumables),
+	return &Env{ok: []byte(okLine), limits: c.Limits.withDefaults(), headFirst: c.HeadFirst, noHint: c.NoHint, resumables: named(c.Resumables),
 		server: c.Server, pages: c.Pages, post: c.Post, fault: c.Fault, here: c.Here, counts: c.Counts}
 }
 

@@ -191,7 +191,7 @@ func TestAbortWithoutAReasonPanics(t *testing.T) {
 	r.wantLog("fault: handler panicked: conn: Abort outside of a request, or without a reason")
 	r.wantOut(page("500 Internal Server Error"))
 	var kept *Conn
-	r = started(t, func(c *Conn) { kept = c; hello(c) }, get("/"))
+	started(t, func(c *Conn) { kept = c; hello(c) }, get("/"))
 	if !panics(func() { kept.Abort(errAborted) }) {
 		t.Error("no panic outside of a request")
 	}

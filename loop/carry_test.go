@@ -195,7 +195,7 @@ func TestConnectionsGoOnInAnotherImage(t *testing.T) {
 		}
 		part := make([]byte, 1<<20)
 		for _, c := range slow {
-			if _, err := io.ReadFull(c.TCPConn, part[:len(part)]); err != nil {
+			if _, err := io.ReadFull(c.TCPConn, part); err != nil {
 				t.Fatal(err)
 			}
 			c.r = bufio.NewReader(io.MultiReader(bytes.NewReader(slices.Clone(part)), c.TCPConn))

@@ -218,6 +218,9 @@ func (h *handOver) end() {
 	unix.Write(h.socket, append([]byte{sayAll}, s.passOn()...))
 	h.watch.Remove()
 	unix.Close(h.socket)
+	if locked != nil {
+		locked.given = true
+	}
 	h.l.AbandonListeners()
 	h.l.Logger().Info("handed over", "pid", h.child.Process.Pid, "descriptors", h.moved)
 	s.gone = true

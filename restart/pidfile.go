@@ -16,8 +16,9 @@ import (
 // PIDFile is a file with this process's ID, held by a lock as long as the process
 // lives, over an exec too.
 type PIDFile struct {
-	path string
-	f    *os.File
+	path  string
+	f     *os.File
+	given bool // a successor has taken over, and its file is where this one was, or will be
 }
 
 // WritePIDFile makes the file, or takes it over from an earlier image or a predecessor
@@ -106,6 +107,9 @@ func takePIDFile(path string) *PIDFile {
 
 // Remove removes the file, unless it is another's by now. It may be called again.
 func (p *PIDFile) Remove() error {
+	if p.given {
+		return nil
+	}
 	there, err := os.Stat(p.path)
 	if err != nil {
 		return nil

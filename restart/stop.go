@@ -45,10 +45,10 @@ func stop(l *loop.Loop, o Options, h conn.Handler) {
 	l.Logger().Info("stopping", "held", l.EpollSize())
 	shut := func() {
 		l.StopListening()
-		if h != nil {
-			l.SetHandler(h)
-		}
 		l.LastReplies()
+		if h != nil {
+			l.Post(func() { l.SetHandler(h) }) // behind that: each 503 says that it was the last
+		}
 		l.SetTimeouts(loop.Timeouts{Head: o.Head, Idle: o.Grace, Linger: lastLinger})
 		l.Post(l.BeginAnew)
 	}
