@@ -15,6 +15,8 @@ func takeLinesAVX2(b []byte, at int, free []Field) (n, next int)
 
 // tokenRows and tokenColumns are isToken as VPSHUFB looks things up: the byte
 // 0xRC is a tchar if row R and column C have a bit in common.
+//
+//lint:ignore U1000 the assembly reads them
 var tokenRows, tokenColumns = func() (rows, columns [16]byte) {
 	for c, is := range isToken {
 		if is {
