@@ -76,6 +76,10 @@ type Timeouts struct {
 	Idle   time.Duration // between two requests; default 75 s, then close
 	Linger time.Duration // after FIN, between two reads; default 2 s, and 10 s in all, then close
 
+	// Progress of output is what the client's system acknowledges, which at a few KiB a
+	// second comes in steps of its whole window, with more than Write between two:
+	// who serves such clients sets Write to a minute or more.
+
 	// A client must send a body, and take output, at MinRate bytes a second at
 	// least, or is treated as if it did nothing at all; default 1 KiB. That
 	// is judged over each Grace of waiting for it; default 10 s. A handler's own time
