@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,20 +55,25 @@ func TestFamilyIsAllThatDescend(t *testing.T) {
 	if _, err := p.usage(); err != nil {
 		t.Error(err)
 	}
-	p.stop()
+	var ends []unix.PollFd // readable when the process has ended
 	for _, pid := range pids {
-		for limit := time.Now().Add(5 * time.Second); alive(pid); time.Sleep(time.Millisecond) {
-			if time.Now().After(limit) {
-				t.Fatalf("%d is there after stop", pid)
-			}
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		ends = append(ends, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+	}
+	p.stop()
+	for i := range ends {
+		n, err := unix.Poll(ends[i:i+1], 5000)
+		for err == unix.EINTR {
+			n, err = unix.Poll(ends[i:i+1], 5000)
+		}
+		if n != 1 || err != nil {
+			t.Errorf("%d is there after stop (%v)", pids[i], err)
 		}
 	}
-}
-
-// alive tells whether a process runs; one that waits to be waited for does not.
-func alive(pid int) bool {
-	all, err := family(1)
-	return err == nil && slices.Contains(all, pid) && !(&process{cmd: &exec.Cmd{Process: &os.Process{Pid: pid}}}).ended()
 }
 
 func TestRollupIsParsed(t *testing.T) {

@@ -184,11 +184,12 @@ func (l *Loop) installNew(c *adopted) {
 // sockets. With resume they are watched again.
 func (l *Loop) PauseListening(resume bool) {
 	for _, ln := range l.listeners {
-		events := uint32(0)
-		if resume && !ln.paused {
-			events = kernel.In
+		if !resume {
+			l.watchListener(ln, 0)
+		} else if !ln.paused && !l.watchListener(ln, kernel.In) {
+			ln.paused = true
+			l.retryLater(ln)
 		}
-		l.k.Modify(ln.fd, events, data(ln.handle))
 	}
 }
 
