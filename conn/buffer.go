@@ -20,10 +20,13 @@ type buffer struct {
 // reserve makes room for n more bytes behind b.b, moving what is there if need
 // be: no view of it may be alive.
 func (b *buffer) reserve(n int, pool *pool) {
-	need := len(b.b) + n + parserRoom
-	if need <= cap(b.b) {
-		return
+	if need := len(b.b) + n + parserRoom; need > cap(b.b) {
+		b.grow(need, pool)
 	}
+}
+
+// grow moves what is there to where so many bytes have room.
+func (b *buffer) grow(need int, pool *pool) {
 	if need <= keptBuffer {
 		b.kept = append(make([]byte, 0, min(keptBuffer, max(need, 2*cap(b.b)))), b.b...)
 		b.b = b.kept
@@ -34,7 +37,9 @@ func (b *buffer) reserve(n int, pool *pool) {
 		lent.B = make([]byte, 0, need+need/2)
 	}
 	lent.B = append(lent.B[:0], b.b...)
-	b.giveBack(pool)
+	if b.lent != nil {
+		b.giveBack(pool)
+	}
 	b.b, b.lent = lent.B, lent
 }
 
@@ -45,7 +50,9 @@ func (b *buffer) add(p []byte, pool *pool) {
 
 // reset empties the buffer.
 func (b *buffer) reset(pool *pool) {
-	b.giveBack(pool)
+	if b.lent != nil {
+		b.giveBack(pool)
+	}
 	b.b = b.kept[:0]
 }
 
@@ -59,9 +66,7 @@ func emptied(b []byte) []byte {
 }
 
 func (b *buffer) giveBack(pool *pool) {
-	if b.lent != nil {
-		b.lent.B = b.b
-		pool.Put(b.lent)
-		b.lent = nil
-	}
+	b.lent.B = b.b
+	pool.Put(b.lent)
+	b.lent = nil
 }

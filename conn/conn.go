@@ -87,7 +87,8 @@ func (c *Conn) Abort(reason error) {
 	c.m.aborted = reason
 }
 
-// serve calls the handler: that of all requests, or behind it the one of AwaitBody.
+// serve calls the handler: that of all requests, or the one of AwaitBody when the
+// body has come.
 func (m *Machine) serve() {
 	c := &m.conn
 	h := m.env.handler.Load()
@@ -109,7 +110,6 @@ func (m *Machine) serve() {
 	case h == nil:
 		c.answer(503)
 	default:
-		m.body.awaited = false
 		m.call(*h)
 	}
 	m.served()
@@ -124,9 +124,7 @@ func (m *Machine) served() {
 	case c.status != 0:
 		m.replied()
 	case m.body.awaited:
-		if !m.body.done {
-			m.awaitBody()
-		}
+		m.awaitBody()
 	case c.deferral != nil || m.body.stream != nil && m.body.stream.each != nil:
 		m.move(Pending)
 	default:
@@ -150,8 +148,9 @@ func (m *Machine) replied() {
 	}
 }
 
-// call runs f as a handler. Its panic costs a 500, unless it has replied; a stream
-// that is not closed is cut.
+// call runs f as a handler, and behind it the one that is to have the body, if that
+// is there. A panic costs a 500, unless there is a reply; a stream that is not
+// closed is cut.
 func (m *Machine) call(f Handler) (panicked bool) {
 	c := &m.conn
 	c.open = true
@@ -168,7 +167,12 @@ func (m *Machine) call(f Handler) (panicked bool) {
 		}
 		c.open = false
 	}()
+	m.body.awaited = false
 	f(c)
+	for m.body.awaited && m.body.done && c.status == 0 && m.aborted == nil {
+		m.body.awaited = false
+		m.body.whole(c)
+	}
 	return false
 }
 
@@ -258,5 +262,7 @@ func (m *Machine) endRequest(reason error) {
 	c.status = 0
 	c.fields = emptied(c.fields)
 	c.req.end()
-	m.held.reset(&m.env.buffers)
+	if len(m.held.b) > 0 {
+		m.held.reset(&m.env.buffers)
+	}
 }

@@ -54,7 +54,8 @@ type Env struct {
 	pages       map[int][]byte
 	server      string
 	ok          []byte // how a reply with 200 begins in the present second: the line, Server and Date
-	checkedType string // a content type that can stand in a field
+	checkedType string // a content type that can stand in a field: the last one
+	usual       []byte // ok, and how it goes on with that type, up to the length
 	handler     atomic.Pointer[Handler]
 	buffers     bytebufferpool.Pool
 	piece       []byte // of a resumable reply, while it is made
@@ -117,8 +118,10 @@ func NewEnv(c Config) *Env {
 	if c.Here == nil {
 		c.Here = func() bool { return false }
 	}
-	return &Env{ok: []byte(okLine), limits: c.Limits.withDefaults(), headFirst: c.HeadFirst, noHint: c.NoHint, resumables: named(c.Resumables),
+	e := &Env{ok: []byte(okLine), limits: c.Limits.withDefaults(), headFirst: c.HeadFirst, noHint: c.NoHint, resumables: named(c.Resumables),
 		server: c.Server, pages: c.Pages, post: c.Post, fault: c.Fault, here: c.Here, counts: c.Counts}
+	e.setType("")
+	return e
 }
 
 // named is the resumable replies by their names.
@@ -157,6 +160,13 @@ func (e *Env) SetDate(imfFixdate []byte) {
 		e.ok = append(append(append(e.ok, "Server: "...), e.server...), "\r\n"...)
 	}
 	e.ok = append(append(append(e.ok, "Date: "...), imfFixdate...), "\r\n"...)
+	e.setType(e.checkedType)
+}
+
+// setType prepares replies of a content type that can stand in a field.
+func (e *Env) setType(contentType string) {
+	e.checkedType = contentType
+	e.usual = append(appendType(append(e.usual[:0], e.ok...), contentType), "Content-Length: "...)
 }
 
 const okLine = "HTTP/1.1 200 OK\r\n"

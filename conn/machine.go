@@ -217,8 +217,12 @@ func (m *Machine) Pending() int64 { return m.out.pending() }
 
 // Wrote says how many bytes of Output, or of File, the kernel has taken.
 func (m *Machine) Wrote(n int) {
-	m.release(m.out.wrote(n, &m.env.buffers))
-	m.runHooks()
+	if done := m.out.wrote(n, &m.env.buffers); done != nil {
+		m.release(done)
+	}
+	if m.sealed > 0 {
+		m.runHooks()
+	}
 	m.flushed()
 }
 
@@ -272,7 +276,7 @@ func (m *Machine) Reset() bool { return m.reset }
 
 // runHooks calls the AfterReply functions of replies that are written.
 func (m *Machine) runHooks() {
-	for len(m.hooks) > 0 && m.sealed > 0 && m.hooks[0].end <= m.out.taken {
+	for m.sealed > 0 && m.hooks[0].end <= m.out.taken {
 		h := m.hooks[0]
 		m.sealed--
 		m.hooks = slices.Delete(m.hooks, 0, 1)

@@ -59,6 +59,11 @@ func (o *output) addFile(f FileRange, done func()) {
 // whole is taken out and its done returned, to be called.
 func (o *output) wrote(n int, pool *pool) (done func()) {
 	o.taken += int64(n)
+	if o.sent+n == len(o.b) && len(o.files) == 0 { // mostly all is written at once
+		o.sent = 0
+		o.reset(pool)
+		return nil
+	}
 	if p, f := o.next(); p == nil && f != nil {
 		o.inFile -= int64(n)
 		f.Offset += int64(n)
@@ -92,7 +97,9 @@ func (o *output) tighten(pool *pool) {
 	}
 	tight := append(o.kept[:0], rest...)
 	o.moveFiles()
-	o.giveBack(pool)
+	if o.lent != nil {
+		o.giveBack(pool)
+	}
 	o.b, o.sent = tight, 0
 }
 

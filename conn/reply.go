@@ -113,22 +113,21 @@ func (c *Conn) appendHead(status int, contentType string, length int64, room int
 	}
 	m.out.reserve(len(m.env.ok)+len(contentType)+len(c.fields)+room+maxPlain, &m.env.buffers)
 	o := m.out.b
-	if status == 200 {
-		o = append(o, m.env.ok...)
+	if status == 200 && length >= 0 && contentType == m.env.checkedType {
+		o = append(strconv.AppendInt(append(o, m.env.usual...), length, 10), "\r\n"...)
 	} else {
-		o = append(append(o, statusLine(status)...), m.env.ok[len(okLine):]...)
+		o = m.env.appendStart(o, status, contentType)
+		switch {
+		case bodiless:
+		case length >= 0:
+			o = append(strconv.AppendInt(append(o, "Content-Length: "...), length, 10), "\r\n"...)
+		case chunked:
+			o = append(o, "Transfer-Encoding: chunked\r\n"...)
+		}
 	}
-	if contentType != "" && status != 204 {
-		o = append(append(append(o, "Content-Type: "...), contentType...), "\r\n"...)
+	if len(c.fields) > 0 {
+		o = append(o, c.fields...)
 	}
-	switch {
-	case bodiless:
-	case length >= 0:
-		o = append(strconv.AppendInt(append(o, "Content-Length: "...), length, 10), "\r\n"...)
-	case chunked:
-		o = append(o, "Transfer-Encoding: chunked\r\n"...)
-	}
-	o = append(o, c.fields...)
 	switch {
 	case m.last:
 		o = append(o, "Connection: close\r\n"...)
@@ -139,6 +138,26 @@ func (c *Conn) appendHead(status int, contentType string, length int64, room int
 	return !bodiless && length != 0 && head.Method != "HEAD"
 }
 
+// appendStart appends a head's lines up to its Content-Type.
+func (e *Env) appendStart(o []byte, status int, contentType string) []byte {
+	if status == 200 {
+		o = append(o, e.ok...)
+	} else {
+		o = append(append(o, statusLine(status)...), e.ok[len(okLine):]...)
+	}
+	if status == 204 {
+		return o
+	}
+	return appendType(o, contentType)
+}
+
+func appendType(o []byte, contentType string) []byte {
+	if contentType == "" {
+		return o
+	}
+	return append(append(append(o, "Content-Type: "...), contentType...), "\r\n"...)
+}
+
 // maxPlain is more than the plain parts of a head have, beside those of a 200.
 const maxPlain = 192
 
@@ -146,7 +165,7 @@ const maxPlain = 192
 func (c *Conn) checkReply(status int, contentType string) {
 	if e := c.m.env; contentType != e.checkedType || status < 200 || status > 599 {
 		checkReply(status, contentType)
-		e.checkedType = contentType
+		e.setType(contentType)
 	}
 }
 

@@ -12,6 +12,7 @@ type replyOut struct {
 	resumable *Resumable
 	piece     Piece
 
+	begun   bool // something is set here
 	chunked bool
 	left    int64 // of its Content-Length; unknown: it has none
 	told    bool  // the stream has something
@@ -37,7 +38,7 @@ func (c *Conn) beginReply(status int, contentType string, length int64) (body bo
 		m.decideRest()
 	}
 	body = c.appendHead(status, contentType, length, 0)
-	m.reply.chunked, m.reply.left = length == unknown && c.req.head.Minor > 0, length
+	m.reply.begun, m.reply.chunked, m.reply.left = true, length == unknown && c.req.head.Minor > 0, length
 	return body
 }
 
@@ -103,6 +104,9 @@ func (m *Machine) passReply() (wait bool) {
 
 // endReply tells who makes the rest of the reply that it is over.
 func (m *Machine) endReply(reason error) {
+	if !m.reply.begun {
+		return
+	}
 	if s := m.reply.stream; s != nil {
 		s.finish(reason)
 	}

@@ -31,8 +31,10 @@ func (r *Request) begin(raw []byte) { r.raw = raw }
 // end makes r an empty request, and what was seen of it invalid.
 func (r *Request) end() {
 	poison(r.raw, r.body, r.tail, r.spare)
+	if r.head.Chunked {
+		r.trailer.Reset()
+	}
 	r.head.Reset()
-	r.trailer.Reset()
 	r.raw, r.body, r.tail, r.path, r.host = nil, nil, nil, nil, nil
 	r.spare = emptied(r.spare)
 }
@@ -52,7 +54,7 @@ func (r *Request) Path() View {
 		return r.path
 	}
 	p := r.head.Path.Of(r.raw)
-	if r.head.Form == httpparse.Asterisk || httpparse.PlainPath(p) {
+	if r.head.Plain {
 		r.path = View(p)
 	} else {
 		r.path = r.keep(httpparse.AppendPath(r.room(), p))

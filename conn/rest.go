@@ -256,7 +256,7 @@ func (m *Machine) adoptReply(r *wire.Reader) error {
 	if known == nil {
 		return errors.New("conn: resumable reply " + strconv.Quote(name) + " is not known here (Options.Resumables)")
 	}
-	reply := replyOut{resumable: known, chunked: r.Bool(), left: r.Int(), waiting: r.Bool(), orStop: r.Bool()}
+	reply := replyOut{begun: true, resumable: known, chunked: r.Bool(), left: r.Int(), waiting: r.Bool(), orStop: r.Bool()}
 	reply.wait = max(0, time.Duration(r.Int()))
 	reply.waits = reply.waiting
 	reply.piece = Piece{env: m.env, state: append([]byte(nil), state...)}

@@ -169,6 +169,10 @@ func (h *Head) setFraming(s *facts) *Error {
 	return nil
 }
 
+// maxKnown is how many bytes of a host are kept: all of one that is a name in DNS, and
+// a port.
+const maxKnown = 255 + len(":65535")
+
 // setHost checks the Host field (RFC 9112 section 3.2) and sets h.Host, which
 // an absolute target's authority overrides (section 3.2.2).
 func (h *Head) setHost(b []byte, s *facts) *Error {
@@ -178,8 +182,13 @@ func (h *Head) setHost(b []byte, s *facts) *Error {
 	case s.hosts == 0 && h.Minor == 1:
 		return errHostMissing
 	}
-	if host := s.host.Of(b); len(host) > 0 && !validAuthority(host) {
-		return errHost
+	if host := s.host.Of(b); len(host) > 0 && string(host) != string(h.known) {
+		if !validAuthority(host) {
+			return errHost
+		}
+		if len(host) <= maxKnown {
+			h.known = append(h.known[:0], host...)
+		}
 	}
 	if h.Form != Absolute && h.Form != Authority {
 		h.Host = s.host

@@ -214,7 +214,7 @@ func FuzzPath(f *testing.F) {
 				t.Errorf("%q becomes %q, with a dot segment", p, got)
 			}
 		}
-		if PlainPath([]byte(p)) && got != p {
+		if plainPath([]byte(p)) && got != p {
 			t.Errorf("%q is called plain and becomes %q", p, got)
 		}
 		if want, ok := slowPath(p); ok && got != want {

@@ -44,6 +44,7 @@ type Head struct {
 	Form   Form // of the target
 	Target Span // as sent
 	Path   Span // of the target, as sent; empty for Authority, and for an Absolute without a path
+	Plain  bool // Path is as AppendPath would leave it; false where that is not so, or takes a closer look
 	Query  Span // behind the '?', as sent
 	Host   Span // host and port: of an Absolute or Authority target, else of the Host field
 
@@ -54,6 +55,7 @@ type Head struct {
 	Upgrade       bool  // Connection: upgrade with an Upgrade field, in HTTP/1.1
 
 	method Span
+	known  []byte // the last Host field that was found valid: mostly all have the same
 	stage  stage
 	pos    int // where to go on: all before has been looked at
 }
@@ -72,9 +74,11 @@ const (
 
 const maxMethod = 32 // bytes; the longest registered method has 17
 
-// Reset makes h ready for another head. Its list of fields keeps its memory.
+// Reset makes h ready for another head. It keeps its memory.
 func (h *Head) Reset() {
-	*h = Head{Fields: Fields{list: h.Fields.list[:0]}}
+	list, known := h.Fields.list[:0], h.known
+	*h = Head{}
+	h.Fields.list, h.known = list, known
 }
 
 // Parse reads a request line and header section from the start of b. It returns
@@ -129,7 +133,7 @@ func (h *Head) takeRequestLine(b []byte) bool {
 	if method == "" || method == "CONNECT" || b[start-1] != ' ' || b[start] != '/' {
 		return false
 	}
-	path := scanPath(b, start+1)
+	path, dotted := scanPath(b, start+1)
 	end := path
 	if end < len(b) && b[end] == '?' {
 		end = scanTarget(b, end+1)
@@ -141,6 +145,7 @@ func (h *Head) takeRequestLine(b []byte) bool {
 	h.method = Span{0, uint32(start - 1)}
 	h.Target = Span{uint32(start), uint32(end)}
 	h.Path = Span{uint32(start), uint32(path)}
+	h.Plain = !dotted
 	h.Query = Span{uint32(min(path+1, end)), uint32(end)}
 	h.pos = end + len(version)
 	h.Fields.pos = h.pos

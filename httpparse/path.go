@@ -38,9 +38,9 @@ func AppendPath(dst, p []byte) []byte {
 	return dst
 }
 
-// PlainPath reports whether [AppendPath] would give p back unchanged. It may
+// plainPath reports whether [AppendPath] would give p back unchanged. It may
 // say no of a path that is plain.
-func PlainPath(p []byte) bool {
+func plainPath(p []byte) bool {
 	return len(p) > 0 && p[0] == '/' && bytes.IndexByte(p, '%') < 0 && !bytes.Contains(p, []byte("/."))
 }
 

@@ -61,7 +61,7 @@ func TestAppendPath(t *testing.T) {
 		if got := string(AppendPath([]byte("/x/"), []byte(tt.path))); got != "/x/"+tt.want {
 			t.Errorf("%s: behind /x/ %s becomes %s", tt.about, tt.path, got)
 		}
-		if PlainPath([]byte(tt.path)) && tt.want != tt.path {
+		if plainPath([]byte(tt.path)) && tt.want != tt.path {
 			t.Errorf("%s: %s is called plain", tt.about, tt.path)
 		}
 	}
@@ -84,7 +84,7 @@ func TestPlainPath(t *testing.T) {
 		{"/.well-known", false}, // plain, but it would take a closer look to say so
 	}
 	for _, tt := range tests {
-		if got := PlainPath([]byte(tt.path)); got != tt.want {
+		if got := plainPath([]byte(tt.path)); got != tt.want {
 			t.Errorf("%q: got %v, want %v", tt.path, got, tt.want)
 		}
 	}

@@ -28,6 +28,12 @@ const (
 // A mark above the lowest one may be false, because of the borrow.
 func below(x, n uint64) uint64 { return (x - ones*n) & ^x & highs }
 
+// isByte marks each byte of x that equals c, and no other.
+func isByte(x, c uint64) uint64 {
+	x ^= ones * c
+	return ^((x&^highs + ^uint64(highs)) | x) & highs
+}
+
 // equal marks each byte of x that equals c, with the same reservation.
 func equal(x, c uint64) uint64 { return below(x^(ones*c), 1) }
 
@@ -76,21 +82,29 @@ func scanTarget(b []byte, i int) int {
 
 // scanPath returns the position of the first byte at or after i that may not stand
 // in a target, or is one of ! % ' ?: the end of a path that is plain, or a place to
-// look closer. It is len(b) if there is none.
-func scanPath(b []byte, i int) int {
+// look closer. It is len(b) if there is none. Before i is a slash; dotted says that a dot
+// stands behind that or another.
+func scanPath(b []byte, i int) (end int, dotted bool) {
+	slashes := uint64(0x80) // a mark for the byte behind one
 	for ; i+8 <= len(b); i += 8 {
 		x := binary.LittleEndian.Uint64(b[i:])
+		slash := isByte(x, '/')
+		dots := isByte(x, '.') & (slash<<8 | slashes)
+		slashes = slash >> 56
 		// 0x3f and 0x7f differ in one bit, as do ! # % ' in two.
 		if m := below(x, 0x21) | equal(x|ones*0x40, 0x7f) | equal(x&^(ones*6), '!') | x&highs; m != 0 {
-			return i + bits.TrailingZeros64(m)>>3
+			return i + bits.TrailingZeros64(m)>>3, dotted || dots&(m&-m-1) != 0
 		}
+		dotted = dotted || dots != 0
 	}
 	for ; i < len(b); i++ {
-		if c := b[i]; c <= ' ' || c|0x40 >= 0x7f || c&^6 == '!' {
-			return i
+		c := b[i]
+		if c <= ' ' || c|0x40 >= 0x7f || c&^6 == '!' {
+			break
 		}
+		dotted = dotted || c == '.' && b[i-1] == '/'
 	}
-	return i
+	return i, dotted
 }
 
 // scanToken returns the position of the first byte at or after i that is not a

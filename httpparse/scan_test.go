@@ -15,11 +15,33 @@ var scanners = []struct {
 }{
 	{"scanValue", scanValue, func(c byte) bool { return c == '\t' || c >= ' ' && c != 0x7f }},
 	{"scanTarget", scanTarget, func(c byte) bool { return c > ' ' && c < 0x7f && c != '#' }},
-	{"scanPath", scanPath, func(c byte) bool { return c > ' ' && c < 0x7f && strings.IndexByte("!#%'?", c) < 0 }},
+	{"scanPath", func(b []byte, i int) int { end, _ := scanPath(slice("/", b), i+1); return end - 1 }, func(c byte) bool { return c > ' ' && c < 0x7f && strings.IndexByte("!#%'?", c) < 0 }},
 	{"scanToken", scanToken, func(c byte) bool {
 		return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' ||
 			strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 	}},
+}
+
+// slice is s with b behind it.
+func slice(s string, b []byte) []byte { return append([]byte(s), b...) }
+
+// A path has a dot behind a slash, or has not, wherever the words are cut and whatever
+// stands behind the path's end.
+func TestScanPathSeesDotsBehindSlashes(t *testing.T) {
+	for length := range 20 {
+		path := strings.Repeat("a", length)
+		for at := range length + 1 {
+			for _, put := range []string{"", ".", "/", "/.", "./", "//.", "-/", "/-", "..", "0.", "/0", "o.", "?/.", " /."} {
+				text := "/" + path[:at] + put + path[at:]
+				plain, _, _ := strings.Cut(text, "?")
+				plain, _, _ = strings.Cut(plain, " ")
+				end, dotted := scanPath([]byte(text), 1)
+				if end != len(plain) || dotted != strings.Contains(plain, "/.") {
+					t.Errorf("scanPath(%q, 1): %d, %v", text, end, dotted)
+				}
+			}
+		}
+	}
 }
 
 func naiveScan(b []byte, i int, passes func(byte) bool) int {

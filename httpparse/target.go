@@ -23,7 +23,7 @@ func (h *Head) parseTargetForm(b []byte) *Error {
 		return h.splitPath(b, h.Target)
 	case len(t) == 1 && t[0] == '*':
 		h.Form = Asterisk
-		h.Path = h.Target
+		h.Path, h.Plain = h.Target, true
 		if h.Method != "OPTIONS" {
 			return errTargetForm
 		}
@@ -64,6 +64,7 @@ func (h *Head) splitPath(b []byte, s Span) *Error {
 		h.Query.Start = h.Path.End + 1
 	}
 	path := h.Path.Of(b)
+	h.Plain = plainPath(path)
 	for {
 		i := bytes.IndexByte(path, '%')
 		if i < 0 {

@@ -156,8 +156,11 @@ func (l *Loop) Adopt(written []byte) (conns int, err error) {
 		return 0, err
 	}
 	l.door.mu.Lock() // who posts wakes what is given up
-	l.linux.Adopt(a.epoll, a.event)
+	err = l.linux.Adopt(a.epoll, a.event)
 	l.door.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
 	l.lastID = a.lastID
 	l.counters, *l.env.Counts() = a.counters, a.counters.Counts
 	l.publish()

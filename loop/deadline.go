@@ -23,6 +23,10 @@ func (l *Loop) place(fd int, r *record, class conn.Class) { l.placeSince(fd, r, 
 // placeSince is place for one that was active last at that time, which must not be
 // before that of others in the class.
 func (l *Loop) placeSince(fd int, r *record, class conn.Class, since int64) {
+	if l.waiting[class].tail == int32(fd) { // it is the last already
+		r.since = since
+		return
+	}
 	if r.prev != none || r.next != none || l.waiting[r.class].head == int32(fd) {
 		l.unplace(fd, r)
 	}

@@ -83,7 +83,7 @@ type slab []*[pageSize]record
 
 const pageSize = 256
 
-func (s slab) at(fd int32) *record { return &s[fd/pageSize][fd%pageSize] }
+func (s slab) at(fd int32) *record { return &s[uint32(fd)/pageSize][uint32(fd)%pageSize] }
 
 // open makes the record of a descriptor that has just come up.
 func (s *slab) open(fd int, k kind) (*record, conn.Handle) {

@@ -342,11 +342,11 @@ func (l *Loop) flush(fd int, r *record, m *conn.Machine) (wrote int64) {
 
 // writeNext writes some of what is next. It reports whether the socket is full.
 func (l *Loop) writeNext(fd int, m *conn.Machine) (n int, full bool, errno syscall.Errno) {
-	if f, ok := m.File(); ok {
-		return l.writeFile(fd, m, f)
-	}
 	out := m.Output()
 	switch {
+	case len(out) == 0:
+		f, _ := m.File()
+		return l.writeFile(fd, m, f)
 	case len(out) > maxWrite:
 		out = out[:maxWrite]
 		n, errno = l.k.Write(fd, out)

@@ -55,7 +55,7 @@ func (s *server) trace(t *testing.T, f func()) (calls map[string]int) {
 	t.Helper()
 	log := filepath.Join(t.TempDir(), "strace")
 	cmd := s.strace(t, log, "-e", "signal=none",
-		"-e", "trace=read,write,sendto,sendfile,accept4,epoll_ctl,epoll_pwait,close,shutdown,ioctl,setsockopt")
+		"-e", "trace=recvfrom,sendto,sendfile,accept4,epoll_ctl,epoll_wait,epoll_pwait,close,shutdown,ioctl,setsockopt")
 	f()
 	cmd.Process.Signal(syscall.SIGINT)
 	cmd.Wait()

@@ -96,9 +96,9 @@ func (s *settings) run() error {
 			return err
 		}
 		defer tree.Close()
-		paths = beside(paths, tree.Serve)
+		paths.tree = tree.Serve
 	}
-	l.SetHandler(paths)
+	l.SetHandler(paths.serve)
 	bound, err := l.Listen("tcp", s.listen)
 	if err != nil {
 		return err

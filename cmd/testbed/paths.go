@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,44 +25,88 @@ const (
 
 var hello = []byte("Hello, World!")
 
-// path is a handler and the methods that it knows.
-type path struct {
-	handler conn.Handler
-	methods []string
-	atHead  bool // it is called before the body has come
+// paths is the handlers of all paths.
+type paths struct {
+	connections conn.Handler // /checkConnections
+	ready       conn.Handler // /readyz
+	tree        conn.Handler // what is beneath staticPrefix; nil: there is nothing
 }
 
-// newPaths is the handler of all paths, to be called at the head. What it refuses
-// by the head alone is refused before the body has come.
-func newPaths(l *loop.Loop) conn.Handler {
-	read, write := []string{"GET", "HEAD"}, []string{"POST"}
-	paths := map[string]path{
-		"/":                 {func(c *conn.Conn) { c.Reply(200, plain, hello) }, read, false},
-		"/echo":             {echo, write, false},
-		"/fast":             {func(c *conn.Conn) { c.Reply(200, octets, pattern(0, 1024)) }, read, false},
-		"/slow":             {slow, read, false},
-		"/big":              {big, read, false},
-		"/upload":           {upload, write, true},
-		"/sse":              {sse, read, false},
-		"/defer":            {deferred, read, false},
-		"/panic":            {func(c *conn.Conn) { panic("asked for") }, read, false},
-		"/checkConnections": {admin.CheckConnections(l), read, false},
-		"/readyz":           {readiness(l), read, false},
-	}
-	return func(c *conn.Conn) {
-		r := c.Request()
-		p, ok := paths[string(r.Path())]
-		switch {
-		case !ok:
+func newPaths(l *loop.Loop) *paths {
+	return &paths{connections: admin.CheckConnections(l), ready: readiness(l)}
+}
+
+const staticPrefix = "/static/"
+
+// serve is called at the head. What it refuses by the head alone is refused before the
+// body has come.
+func (p *paths) serve(c *conn.Conn) {
+	path := c.Request().Path()
+	switch string(path) {
+	case "/":
+		onGet(c, root)
+	case "/echo":
+		onPost(c, echo)
+	case "/fast":
+		onGet(c, fast)
+	case "/slow":
+		onGet(c, slow)
+	case "/big":
+		onGet(c, big)
+	case "/upload":
+		if allowed(c, "POST", "") {
+			upload(c) // as it comes
+		}
+	case "/sse":
+		onGet(c, sse)
+	case "/defer":
+		onGet(c, deferred)
+	case "/panic":
+		onGet(c, func(c *conn.Conn) { panic("asked for") })
+	case "/checkConnections":
+		onGet(c, p.connections)
+	case "/readyz":
+		onGet(c, p.ready)
+	default:
+		if p.tree != nil && (bytes.HasPrefix(path, []byte(staticPrefix)) || string(path) == strings.TrimSuffix(staticPrefix, "/")) {
+			p.tree(c)
+		} else {
 			c.Error(404)
-		case !slices.Contains(p.methods, r.Method()):
-			refuseMethod(c, p.methods)
-		case p.atHead:
-			p.handler(c)
-		default:
-			c.AwaitBody(p.handler)
 		}
 	}
+}
+
+// onGet has h answer GET and HEAD when the body has come, which may be empty.
+func onGet(c *conn.Conn, h conn.Handler) {
+	if allowed(c, "GET", "HEAD") {
+		c.AwaitBody(h)
+	}
+}
+
+// onPost is the same for POST.
+func onPost(c *conn.Conn, h conn.Handler) {
+	if allowed(c, "POST", "") {
+		c.AwaitBody(h)
+	}
+}
+
+// allowed reports whether the request has one of two methods, and answers if not.
+func allowed(c *conn.Conn, first, second string) bool {
+	m := c.Request().Method()
+	if m == first || m == second {
+		return true
+	}
+	allow := first + ", OPTIONS"
+	if second != "" {
+		allow = first + ", " + second + ", OPTIONS"
+	}
+	c.SetHeader("Allow", allow)
+	if m == "OPTIONS" {
+		c.Reply(204, "", nil)
+	} else {
+		c.Error(405)
+	}
+	return false
 }
 
 // readiness tells a load balancer whether to send more.
@@ -77,27 +120,9 @@ func readiness(l *loop.Loop) conn.Handler {
 	}
 }
 
-const staticPrefix = "/static/"
+func root(c *conn.Conn) { c.Reply(200, plain, hello) }
 
-// beside has the tree answer what is beneath staticPrefix, and paths all else.
-func beside(paths, tree conn.Handler) conn.Handler {
-	return func(c *conn.Conn) {
-		if p := c.Request().Path(); bytes.HasPrefix(p, []byte(staticPrefix)) || string(p) == strings.TrimSuffix(staticPrefix, "/") {
-			tree(c)
-			return
-		}
-		paths(c)
-	}
-}
-
-func refuseMethod(c *conn.Conn, methods []string) {
-	c.SetHeader("Allow", strings.Join(append(methods, "OPTIONS"), ", "))
-	if c.Request().Method() == "OPTIONS" {
-		c.Reply(204, "", nil)
-		return
-	}
-	c.Error(405)
-}
+func fast(c *conn.Conn) { c.Reply(200, octets, pattern(0, 1024)) }
 
 func echo(c *conn.Conn) { c.Reply(200, octets, c.Request().Body()) }
 

@@ -14,10 +14,17 @@ import (
 func (k *Linux) Descriptors() (epoll, event int) { return k.epoll, k.event }
 
 // Adopt goes on with an epoll set that an earlier image has left, in place of the
-// present one. All that it watches stays watched.
-func (k *Linux) Adopt(epoll, event int) {
-	k.Shut()
+// present one. All that it watches stays watched. After an error nothing has changed.
+func (k *Linux) Adopt(epoll, event int) error {
+	before := *k
 	k.epoll, k.event = epoll, event
+	if errno := k.addWaker(k.alarm.fd); errno != 0 { // that of the earlier image is closed
+		*k = before
+		return os.NewSyscallError("epoll_ctl", errno)
+	}
+	unix.Close(before.event)
+	unix.Close(before.epoll)
+	return nil
 }
 
 // KeepAccepted has connections accepted so that they stay open over an exec, or

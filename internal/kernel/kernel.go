@@ -37,10 +37,10 @@ type Kernel interface {
 	// close-on-exec. The peer is zero for a Unix socket. accept4(2)
 	Accept(fd int) (conn int, peer netip.AddrPort, errno syscall.Errno)
 
-	// Read reads at most len(p) bytes. 0 bytes are the end. read(2)
+	// Read reads at most len(p) bytes. 0 bytes are the end. recv(2)
 	Read(fd int, p []byte) (n int, errno syscall.Errno)
 
-	// Write writes the first n bytes of p, perhaps not all. write(2)
+	// Write writes the first n bytes of p, perhaps not all. send(2)
 	Write(fd int, p []byte) (n int, errno syscall.Errno)
 
 	// WriteMore is Write for what something follows at once: what does not fill a
@@ -72,8 +72,8 @@ type Kernel interface {
 	// them into events. epoll_wait(2)
 	Wait(events []Event, d time.Duration) (n int, errno syscall.Errno)
 
-	// Slept reports whether the last Wait has waited: if not, all time since the one
-	// before it went into the turn.
+	// Slept reports whether the last Wait has waited, or may have: if not, all time
+	// since the one before it went into the turn.
 	Slept() bool
 
 	// Wake makes a Wait that is under way, or else the next, return an event with

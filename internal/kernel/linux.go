@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 	"unsafe"
@@ -20,6 +21,7 @@ import (
 // processor away in the middle of a turn.
 type Linux struct {
 	epoll, event int // descriptors
+	alarm        alarm
 	start        time.Time
 
 	// Memory for calls, so that none is on a stack.
@@ -29,8 +31,13 @@ type Linux struct {
 	linger      unix.Linger
 	queued      int32
 	acceptFlags uintptr
-	slept       bool // the last Wait has waited
 	offset      int64
+
+	slept   bool          // the last Wait has waited
+	alone   bool          // and one event has ended it
+	now     time.Duration // as of the last Now
+	waited  time.Duration // the same before the last Wait
+	yielded time.Duration // the same when Go's scheduler was called last
 }
 
 // NewLinux makes an epoll set with the descriptor of Wake in it.
@@ -46,16 +53,27 @@ func NewLinux() (*Linux, error) {
 	}
 	k := &Linux{epoll: epoll, event: event, start: time.Now()}
 	k.KeepAccepted(false)
-	// Edge-triggered: each write is one event, and nobody has to read.
-	if errno := k.Add(event, unix.EPOLLIN|unix.EPOLLET, Woken); errno != 0 {
-		k.Shut()
-		return nil, os.NewSyscallError("epoll_ctl", errno)
+	if k.alarm, err = newAlarm(); err != nil {
+		unix.Close(epoll)
+		unix.Close(event)
+		return nil, err
+	}
+	for _, fd := range [...]int{event, k.alarm.fd} {
+		if errno := k.addWaker(fd); errno != 0 {
+			k.Shut()
+			return nil, os.NewSyscallError("epoll_ctl", errno)
+		}
 	}
 	return k, nil
 }
 
+// addWaker has a descriptor end a Wait. Edge-triggered: each time is one event, and
+// nobody has to read.
+func (k *Linux) addWaker(fd int) syscall.Errno { return k.Add(fd, unix.EPOLLIN|unix.EPOLLET, Woken) }
+
 // Shut gives up the epoll set.
 func (k *Linux) Shut() {
+	unix.Close(k.alarm.fd)
 	unix.Close(k.event)
 	unix.Close(k.epoll)
 }
@@ -89,12 +107,12 @@ func port(p *uint16) uint16 { return binary.BigEndian.Uint16((*[2]byte)(unsafe.P
 
 // Read is documented at [Kernel].
 func (k *Linux) Read(fd int, p []byte) (int, syscall.Errno) {
-	return transfer(syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))))
+	return transfer(syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0))
 }
 
 // Write is documented at [Kernel].
 func (k *Linux) Write(fd int, p []byte) (int, syscall.Errno) {
-	return transfer(syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))))
+	return transfer(syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_NOSIGNAL, 0, 0))
 }
 
 // WriteMore is documented at [Kernel].
@@ -163,29 +181,42 @@ func (k *Linux) control(op uintptr, fd int, events uint32, data uint64) syscall.
 	return errno
 }
 
+// quick is how soon one event may follow another for it to be likely that the next
+// has not come yet when the present one is dealt with.
+const quick = 100 * time.Microsecond
+
+// yieldEvery is less than the 10 ms that a goroutine may go on for, in calls or not,
+// before the runtime's monitor wants it to make way. It then looks every 20 us, for a
+// while, whether it has: W2 of the benchmarks is 4 % faster without that.
+const yieldEvery = 8 * time.Millisecond
+
 // Wait is documented at [Kernel]. It looks first, raw, and only if there is
-// nothing lets Go's scheduler know that it is going to block. A raw call that
-// blocks would hold up the collector.
+// nothing lets Go's scheduler know that it is going to block: a raw call that
+// blocks would hold up the collector. It does not look where that was in vain,
+// as with a single client that waits for its answer before it asks again.
 func (k *Linux) Wait(events []Event, d time.Duration) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(k.epoll),
-		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
-	if k.slept = n == 0 && d != 0; k.slept {
-		n, _, errno = syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(k.epoll),
-			uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(milliseconds(d)), 0, 0)
+	if k.now-k.yielded > yieldEvery {
+		k.yielded = k.now
+		runtime.Gosched()
 	}
+	quickly := k.now-k.waited < quick
+	k.waited = k.now
+	if !k.alone || !quickly || d == 0 {
+		n, _, errno := syscall.RawSyscall6(sysEpollWait, uintptr(k.epoll),
+			uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
+		if k.slept = n == 0 && d != 0; !k.slept {
+			k.alone = false
+			return transfer(n, 0, errno)
+		}
+	}
+	n, _, errno := syscall.Syscall6(sysEpollWait, uintptr(k.epoll),
+		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(k.timeout(d)), 0, 0)
+	k.alone = n == 1
 	return transfer(n, 0, errno)
 }
 
 // Slept is documented at [Kernel].
 func (k *Linux) Slept() bool { return k.slept }
-
-// milliseconds rounds up, so that nobody wakes before the time.
-func milliseconds(d time.Duration) int {
-	if d < 0 {
-		return -1
-	}
-	return int((min(d, 1<<30*time.Millisecond) + time.Millisecond - 1) / time.Millisecond)
-}
 
 // Wake is documented at [Kernel].
 func (k *Linux) Wake() {
@@ -201,5 +232,6 @@ func (k *Linux) Wake() {
 // Now is documented at [Kernel].
 func (k *Linux) Now() (monotonic time.Duration, wall time.Time) {
 	wall = time.Now()
-	return wall.Sub(k.start), wall
+	k.now = wall.Sub(k.start)
+	return k.now, wall
 }

@@ -486,6 +486,52 @@ func TestWaitIsNeverTooShort(t *testing.T) {
 	}
 }
 
+// A deadline that moves on costs a call when the alarm has rung, and none before; one that
+// comes nearer is told to the kernel at once, or is the timeout.
+func TestAlarmIsSetForTheFirstDeadline(t *testing.T) {
+	k := newKernel(t)
+	k.Now()
+	for _, row := range []struct {
+		about   string
+		passed  time.Duration // since the row before
+		d       time.Duration
+		timeout int
+		set     bool
+	}{
+		{"none", 0, -1, -1, false},
+		{"far away", 0, 75 * time.Second, -1, true},
+		{"moved on", time.Second, 75 * time.Second, -1, false},
+		{"the same", time.Second, 73 * time.Second, -1, false},
+		{"none again", 0, -1, -1, false},
+		{"nearer", 0, 10 * time.Second, -1, true},
+		{"near", 0, 20 * time.Millisecond, 20, false},
+		{"has rung", 11 * time.Second, 75 * time.Second, -1, true},
+		{"beyond all clocks", 0, math.MaxInt64 - 1, 1 << 30, false},
+		{"beyond all clocks, and unset", 76 * time.Second, math.MaxInt64 - 1, 1 << 30, false},
+	} {
+		k.now += row.passed
+		before := k.alarm.at
+		if timeout := k.timeout(row.d); timeout != row.timeout {
+			t.Errorf("%s: timeout %d, want %d", row.about, timeout, row.timeout)
+		}
+		if set := k.alarm.at != before; set != row.set || set && k.alarm.at != k.now+row.d {
+			t.Errorf("%s: set for %v, before for %v", row.about, k.alarm.at, before)
+		}
+	}
+}
+
+// A wait of more than a second ends by the alarm, and not before its time. It is the
+// one test that waits for that.
+func TestAlarmEndsAWait(t *testing.T) {
+	const d = nearby + time.Millisecond
+	k := newKernel(t)
+	began, _ := k.Now()
+	n, errno := k.Wait(make([]Event, 1), d)
+	if ended, _ := k.Now(); errno == 0 && (n != 1 || ended-began < d) {
+		t.Errorf("%d events after %v", n, ended-began)
+	}
+}
+
 func TestMillisecondsRoundUp(t *testing.T) {
 	const longest = 1 << 30
 	for _, row := range []struct {
@@ -537,13 +583,13 @@ func TestCallsAllocateNothing(t *testing.T) {
 	}
 }
 
-func TestShutGivesUpBothDescriptors(t *testing.T) {
+func TestShutGivesUpAllDescriptors(t *testing.T) {
 	k, err := NewLinux()
 	if err != nil {
 		t.Fatal(err)
 	}
 	k.Shut()
-	for _, fd := range []int{k.epoll, k.event} {
+	for _, fd := range []int{k.epoll, k.event, k.alarm.fd} {
 		if errno := k.Close(fd); errno != syscall.EBADF {
 			t.Errorf("descriptor %d: %v", fd, errno)
 		}
