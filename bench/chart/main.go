@@ -153,6 +153,10 @@ func heading() draw.TextStyle {
 	return s
 }
 
+// spare is room behind a name: who looks at the chart may have a wider font than it was
+// measured with.
+const spare = "    "
+
 // plot makes horizontal bars with their ranges and values, and a line at 1.
 func (p panel) plot() (*plot.Plot, error) {
 	d := plot.New()
@@ -164,7 +168,7 @@ func (p panel) plot() (*plot.Plot, error) {
 	labels := plotter.XYLabels{}
 	for i := range p.bars {
 		b := p.bars[len(p.bars)-1-i] // the axis goes up
-		names[i] = b.name
+		names[i] = b.name + spare
 		ranges[i] = span{b, float64(i)}
 		if err := b.add(d, i); err != nil {
 			return nil, err
