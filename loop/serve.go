@@ -312,15 +312,15 @@ func (l *Loop) watchUnwatched() {
 // What bounds the output of a connection in one go, so that others have their turn
 // and the collector need not wait for long.
 const (
-	maxWrite = 256 << 10 // bytes in one call
-	maxFlush = 1 << 20   // bytes, until the next turn
+	maxWrite = 256 << 10 // bytes from memory in one call
+	maxFlush = 1 << 20   // bytes, until the next turn; of a file in one call
 )
 
 // flush writes what there is, until the socket is full or others have to have their
 // turn. One that has had its turn writes nothing until the next.
 func (l *Loop) flush(fd int, r *record, m *conn.Machine) (wrote int64) {
 	for m.Pending() > 0 && !r.blocked && !r.again && wrote < maxFlush {
-		n, full, errno := l.writeNext(fd, m)
+		n, full, errno := l.writeNext(fd, m, maxFlush-wrote)
 		switch errno {
 		case 0, syscall.EAGAIN, syscall.EINTR:
 		default:
@@ -340,12 +340,14 @@ func (l *Loop) flush(fd int, r *record, m *conn.Machine) (wrote int64) {
 	return wrote
 }
 
-// writeNext writes some of what is next. It reports whether the socket is full.
-func (l *Loop) writeNext(fd int, m *conn.Machine) (n int, full bool, errno syscall.Errno) {
+// writeNext writes some of what is next, of a file as much as may be written in this turn.
+// It reports whether the socket is full.
+func (l *Loop) writeNext(fd int, m *conn.Machine, most int64) (n int, full bool, errno syscall.Errno) {
 	out := m.Output()
 	switch {
 	case len(out) == 0:
 		f, _ := m.File()
+		f.Length = min(f.Length, most)
 		return l.writeFile(fd, m, f)
 	case len(out) > maxWrite:
 		out = out[:maxWrite]
@@ -360,7 +362,7 @@ func (l *Loop) writeNext(fd int, m *conn.Machine) (n int, full bool, errno sysca
 
 // writeFile writes some of a file.
 func (l *Loop) writeFile(fd int, m *conn.Machine, f conn.FileRange) (n int, full bool, errno syscall.Errno) {
-	n, errno = l.k.Sendfile(fd, f.FD, f.Offset, int(min(f.Length, maxWrite)))
+	n, errno = l.k.Sendfile(fd, f.FD, f.Offset, int(f.Length))
 	switch {
 	case errno == syscall.EAGAIN || errno == syscall.EINTR:
 		return 0, true, errno
@@ -373,7 +375,7 @@ func (l *Loop) writeFile(fd int, m *conn.Machine, f conn.FileRange) (n int, full
 		m.Truncated()
 		return 0, false, 0
 	}
-	return n, n < int(min(f.Length, maxWrite)), 0
+	return n, n < int(f.Length), 0
 }
 
 // ofSocket reports whether an errno of sendfile says that the client has gone, and
