@@ -187,7 +187,7 @@ const quick = 100 * time.Microsecond
 
 // yieldEvery is less than the 10 ms that a goroutine may go on for, in calls or not,
 // before the runtime's monitor wants it to make way. It then looks every 20 us, for a
-// while, whether it has: W2 of the benchmarks is 4 % faster without that.
+// while, whether it has: W2 of the benchmarks is a tenth faster without that.
 const yieldEvery = 8 * time.Millisecond
 
 // Wait is documented at [Kernel]. It looks first, raw, and only if there is
