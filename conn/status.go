@@ -1,6 +1,9 @@
 package conn
 
-import "strconv"
+import (
+	"strconv"
+	"sync"
+)
 
 // reasons is the registry of RFC 9110 section 15, and RFC 6585.
 var reasons = map[int]string{
@@ -21,20 +24,26 @@ var reasons = map[int]string{
 	507: "Insufficient Storage", 508: "Loop Detected", 511: "Network Authentication Required",
 }
 
-// statusLines and pages have every status of a final reply, 200 to 599.
-var statusLines, pages = func() (lines [400]string, pages [400][]byte) {
-	for i := range lines {
-		code := strconv.Itoa(200 + i)
-		lines[i] = "HTTP/1.1 " + code + " " + reasons[200+i] + "\r\n"
-		title := code + " " + reasons[200+i]
-		pages[i] = []byte("<!doctype html>\n<html lang=\"en\"><title>" + title + "</title>\n<h1>" + title + "</h1>\n</html>\n")
+// prepared is what replies other than 200 are made of, for each status from 200 to 599.
+type prepared struct {
+	lines [400]string
+	pages [400][]byte
+}
+
+// ofStatus is made when it is asked for: clients wait for a program that begins anew.
+var ofStatus = sync.OnceValue(func() *prepared {
+	p := &prepared{}
+	for i := range p.lines {
+		title := strconv.Itoa(200+i) + " " + reasons[200+i]
+		p.lines[i] = "HTTP/1.1 " + title + "\r\n"
+		p.pages[i] = []byte("<!doctype html>\n<html lang=\"en\"><title>" + title + "</title>\n<h1>" + title + "</h1>\n</html>\n")
 	}
-	return
-}()
+	return p
+})
 
 const pageType = "text/html; charset=utf-8"
 
-func statusLine(status int) string { return statusLines[status-200] }
+func statusLine(status int) string { return ofStatus().lines[status-200] }
 
 // page is the body of an error reply.
 func (e *Env) page(status int) []byte {
@@ -44,5 +53,5 @@ func (e *Env) page(status int) []byte {
 	if status < 200 || status > 599 {
 		return nil // the reply is refused
 	}
-	return pages[status-200]
+	return ofStatus().pages[status-200]
 }

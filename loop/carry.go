@@ -82,8 +82,8 @@ func (l *Loop) Ties() (t Ties) {
 // for it: those of connections, which Keep has readied, and others. AfterReply functions whose reply is not out get conn.ErrCarried. It is called on the loop's
 // goroutine, when there are no Ties, by package restart.
 func (l *Loop) Rest() (written []byte, conns, others []int) {
-	var w wire.Writer
-	w.Grow(l.conns*(packedSize+2) + 4096)
+	var w, machines wire.Writer
+	w.Grow(l.conns*packedSize + 4096)
 	conns = make([]int, 0, l.conns)
 	epoll, event := l.linux.Descriptors()
 	others = append(others, epoll, event)
@@ -103,22 +103,26 @@ func (l *Loop) Rest() (written []byte, conns, others []int) {
 		for fd := l.waiting[class].head; fd != none; fd = l.records.at(fd).next {
 			conns = append(conns, int(fd))
 			r := l.records.at(fd)
-			others = append(others, l.restConn(&w, int(fd), r)...)
+			l.restRecord(&w, int(fd), r)
 			if r.slot != none {
+				others = append(others, l.restMachine(&machines, r)...)
 				l.machines.at(r.slot).Leave()
 			}
 		}
 	}
+	w.Raw(machines.Written())
 	return w.Written(), conns, others
 }
 
-// restConn writes one connection down, and returns the descriptors of its files.
-func (l *Loop) restConn(w *wire.Writer, fd int, r *record) (files []int) {
+// restRecord writes down what the loop knows of a connection.
+func (l *Loop) restRecord(w *wire.Writer, fd int, r *record) {
 	l.packed = l.packRecord(l.packed[:0], fd, r)
-	w.Bytes(l.packed)
-	if r.slot == none {
-		return nil
-	}
+	w.Raw(l.packed)
+}
+
+// restMachine writes down the rest, of one that has a machine, and returns the
+// descriptors of its files.
+func (l *Loop) restMachine(w *wire.Writer, r *record) (files []int) {
 	s := &l.machines.slots[r.slot]
 	w.Int(int64(s.pace.waited))
 	w.Int(s.pace.moved)
@@ -136,15 +140,21 @@ type adoption struct {
 	lastID       uint64
 	counters     Counters
 	watched      []int // descriptors of the program's own
-	conns        []adopted
+	records      []byte           // all of them, packed
+	machines     []adoptedMachine // of those that have one, in their order
 }
 
-// adopted is a connection of an adoption.
+// adopted is a connection that was carried here.
 type adopted struct {
-	fd   int
-	r    record
-	pace pace
+	fd int
+	r  record
+	adoptedMachine
+}
+
+// adoptedMachine is what a connection has only while it has a request on it.
+type adoptedMachine struct {
 	m    *conn.Machine // nil: it has none
+	pace pace
 }
 
 // Adopt takes over the connections that Rest has written down, with the epoll set
@@ -168,10 +178,20 @@ func (l *Loop) Adopt(written []byte) (conns int, err error) {
 		l.linux.Delete(fd)
 	}
 	l.rewatch()
-	for i := range a.conns {
-		l.install(&a.conns[i])
+	return l.installAll(a), nil
+}
+
+// installAll makes the connections of an adoption the loop's, and returns how many.
+func (l *Loop) installAll(a *adoption) (n int) {
+	for b := a.records; len(b) > 0; b = b[packedSize:] {
+		var c adopted
+		if hasMachine, _ := c.unpack(b[:packedSize], l.now); hasMachine {
+			c.adoptedMachine, a.machines = a.machines[0], a.machines[1:]
+		}
+		l.install(&c)
+		n++
 	}
-	return len(a.conns), nil
+	return n
 }
 
 func (l *Loop) readAdoption(r *wire.Reader) (*adoption, error) {
@@ -188,17 +208,20 @@ func (l *Loop) readAdoption(r *wire.Reader) (*adoption, error) {
 	}
 	files := fileUses{}
 	var seen numbers
-	n := r.Count()
-	a.conns = make([]adopted, 0, n)
-	for range n {
-		c, err := l.readConn(r, files, nil)
+	// Their records are looked at twice: to keep what was read of them costs more.
+	a.records = r.Raw(r.Count() * packedSize)
+	for b := a.records; len(b) > 0; b = b[packedSize:] {
+		c, hasMachine, err := l.readRecord(b[:packedSize], nil)
+		if err == nil && hasMachine {
+			err = l.readMachine(&c, r, files, nil)
+			a.machines = append(a.machines, c.adoptedMachine)
+		}
 		if err != nil {
 			return nil, err
 		}
 		if seen.add(c.fd) || l.records.isOpen(c.fd) {
 			return nil, fmt.Errorf("loop: two connections are carried in descriptor %d", c.fd)
 		}
-		a.conns = append(a.conns, c)
 	}
 	if r.Err() != nil || r.Rest() > 0 || !isEpoll(a.epoll) {
 		return nil, errNoAdoption
@@ -235,35 +258,36 @@ func (s *numbers) add(fd int) (was bool) {
 	return was
 }
 
-// readConn reads one connection. number is what descriptors are called here, nil if as
-// they were.
-func (l *Loop) readConn(r *wire.Reader, files fileUses, number map[int]int) (c adopted, err error) {
-	hasMachine, ok := c.unpack(r.Bytes(), l.now)
+// readRecord reads what a loop knew of a connection. number is what descriptors are
+// called here, nil if as they were.
+func (l *Loop) readRecord(b []byte, number map[int]int) (c adopted, hasMachine bool, err error) {
+	hasMachine, ok := c.unpack(b, l.now)
 	if ok && number != nil {
 		c.fd, ok = number[c.fd]
 	}
-	if !ok {
-		return c, errNoAdoption
+	if !ok || c.fd == maxFD || c.r.class >= conn.Classes || c.r.peerKind > ip6Peer ||
+		!hasMachine && c.r.state != conn.Fresh && c.r.state != conn.Idle {
+		return c, false, errNoAdoption
 	}
-	if hasMachine {
-		c.pace = pace{waited: time.Duration(r.Int()), moved: r.Int()}
-		c.m = conn.NewMachine(l.env)
-		err = c.m.Adopt(conn.Identity{
-			Handle: conn.Handle{FD: uint32(c.fd), Generation: c.r.generation},
-			ID:     c.r.id,
-			Peer:   c.r.addrPort(),
-		}, r, number, files.done)
-		for _, fd := range c.m.Files() {
-			files[fd]++
-		}
+	return c, hasMachine, nil
+}
+
+// readMachine reads the rest, of a connection that had a machine.
+func (l *Loop) readMachine(c *adopted, r *wire.Reader, files fileUses, number map[int]int) error {
+	c.pace = pace{waited: time.Duration(r.Int()), moved: r.Int()}
+	c.m = conn.NewMachine(l.env)
+	err := c.m.Adopt(conn.Identity{
+		Handle: conn.Handle{FD: uint32(c.fd), Generation: c.r.generation},
+		ID:     c.r.id,
+		Peer:   c.r.addrPort(),
+	}, r, number, files.done)
+	for _, fd := range c.m.Files() {
+		files[fd]++
 	}
-	switch {
-	case err != nil:
-	case r.Err() != nil || c.fd == maxFD || c.r.class >= conn.Classes || c.r.peerKind > ip6Peer,
-		c.m == nil && c.r.state != conn.Fresh && c.r.state != conn.Idle:
+	if err == nil && r.Err() != nil {
 		err = errNoAdoption
 	}
-	return c, err
+	return err
 }
 
 // packedSize is how many bytes a record takes when it is written down.

@@ -532,10 +532,8 @@ func FuzzAdopt(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for n := range a.conns {
-			l.install(&a.conns[n])
-		}
-		if l.conns != len(a.conns) || l.EpollSize() != len(a.conns) {
+		n := l.installAll(a)
+		if l.conns != n || l.EpollSize() != n || len(a.machines) > 0 {
 			t.Errorf("%d connections, EpollSize %d", l.conns, l.EpollSize())
 		}
 		l.Rest()

@@ -29,7 +29,9 @@ func BenchmarkCarry(b *testing.B) {
 	}
 	rest := func() []byte {
 		var c cargo.Cargo
-		c.Loop, c.FDs, _ = l.Rest()
+		loop, fds, _ := l.Rest()
+		c.Loop = loop
+		c.FDs.Add(fds...)
 		return c.Encode()
 	}
 	b.Run("rest", func(b *testing.B) {
@@ -50,9 +52,7 @@ func BenchmarkCarry(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			for i := range a.conns {
-				n.install(&a.conns[i])
-			}
+			n.installAll(a)
 		}
 	})
 }

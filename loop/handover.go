@@ -65,7 +65,10 @@ func (l *Loop) hand(h *Handing, w *wire.Writer, fd int, r *record, most int) (ro
 	if len(h.FDs)+1+len(files) > most {
 		return len(h.FDs) == 0 // one with too many files stays
 	}
-	l.restConn(w, fd, r)
+	l.restRecord(w, fd, r)
+	if r.slot != none {
+		l.restMachine(w, r)
+	}
 	h.FDs = append(h.FDs, fd)
 	for _, file := range files {
 		h.addFile(file)
@@ -143,7 +146,10 @@ func (l *Loop) AdoptSome(written []byte, names, fds []int) error {
 	var seen numbers
 	var all []adopted
 	for range r.Count() {
-		c, err := l.readConn(r, files, number)
+		c, hasMachine, err := l.readRecord(r.Raw(packedSize), number)
+		if err == nil && hasMachine {
+			err = l.readMachine(&c, r, files, number)
+		}
 		if err != nil {
 			return err
 		}

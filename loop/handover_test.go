@@ -270,7 +270,11 @@ func FuzzAdoptSome(f *testing.F) {
 		numbers := map[int]int{int(named): 1000}
 		files := fileUses{}
 		for range r.Count() {
-			if _, err := l.readConn(r, files, numbers); err != nil {
+			c, hasMachine, err := l.readRecord(r.Raw(packedSize), numbers)
+			if err == nil && hasMachine {
+				err = l.readMachine(&c, r, files, numbers)
+			}
+			if err != nil {
 				return
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -113,8 +114,9 @@ func (p *inPlace) leave() error {
 	}
 	defer unix.Close(exe)
 	c := cargo.Cargo{Generation: Generation() + 1, Listeners: p.l.Listening(), Named: p.l.Watched()}
-	var few []int
-	c.Loop, c.FDs, few = p.l.Rest()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // clients wait
+	written, conns, few := p.l.Rest()
+	c.Loop = written
 	few = append(few, exe)
 	for _, ln := range c.Listeners {
 		few = append(few, ln.FD)
@@ -125,7 +127,8 @@ func (p *inPlace) leave() error {
 	for _, n := range c.Named {
 		few = append(few, n.FD)
 	}
-	c.FDs = append(c.FDs, few...)
+	c.FDs.Add(conns...)
+	c.FDs.Add(few...)
 	fd, err := c.Seal()
 	if err != nil {
 		return err

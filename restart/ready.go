@@ -55,6 +55,9 @@ func Ready(l *loop.Loop) (adopted int, err error) {
 		generation.Add(^uint64(0)) // it was no restart
 		l.Logger().Error("restart in place failed; serving on", "error", reason)
 	}
+	if here.Cargo != nil {
+		here.Cargo.Close()
+	}
 	for _, fd := range [...]int{here.FD, here.Exe} {
 		if fd >= 0 {
 			unix.Close(fd)
@@ -142,9 +145,10 @@ func goBack(here *cargo.Inherited) error {
 		return reason // nor by that one itself: to and fro is no way
 	}
 	if here.Cargo != nil {
-		for _, fd := range append(here.Cargo.FDs, here.FD, here.Exe) {
+		for fd := range here.Cargo.FDs.All() {
 			kernel.KeepOnExec(fd, true)
 		}
+		keepAll([]int{here.FD, here.Exe}, true)
 	}
 	fmt.Fprintln(os.Stderr, reason)
 	all := environment(first.environment, cargo.Variable+"="+cargo.Value(here.FD, here.Exe),

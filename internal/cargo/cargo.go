@@ -7,7 +7,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc64"
+	"hash/crc32"
+	"iter"
+	"math"
 	"os"
 	"slices"
 
@@ -18,7 +20,7 @@ import (
 
 // Version is that of all that a cargo holds, the loop's and conn's parts too. One of
 // another version is not read.
-const Version = 1
+const Version = 2
 
 // The variables of the environment by which an image finds what it was left.
 const (
@@ -46,14 +48,39 @@ type Cargo struct {
 	Listeners  []Listener // those that are open
 	Named      []Named    // descriptors of the program's own
 	Loop       []byte     // what the loop has written
-	FDs        []int      // all descriptors that must be open where the cargo is used
+	FDs        FDs        // all descriptors that must be open where the cargo is used
+
+	mapped []byte // the memory of it, if it was opened
+}
+
+// FDs is descriptors, four bytes each: there may be ten thousand, and only who goes back
+// to an earlier image looks at them.
+type FDs []byte
+
+// Add appends descriptors.
+func (f *FDs) Add(fds ...int) {
+	for _, fd := range fds {
+		*f = binary.LittleEndian.AppendUint32(*f, uint32(fd))
+	}
+}
+
+// All is the descriptors in their order.
+func (f FDs) All() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for ; len(f) >= 4; f = f[4:] {
+			if !yield(int(binary.LittleEndian.Uint32(f))) {
+				return
+			}
+		}
+	}
 }
 
 var magic = []byte("catboat\x00")
 
-const header = 8 + 4 + 8 + 8 // magic, version, length, checksum
+const header = 8 + 4 + 8 + 4 // magic, version, length, checksum
 
-var table = crc64.MakeTable(crc64.ECMA)
+// table is of the checksum that processors have an instruction for.
+var table = crc32.MakeTable(crc32.Castagnoli)
 
 // Encode is the cargo as bytes.
 func (c *Cargo) Encode() []byte { return slices.Concat(c.encode()...) }
@@ -74,21 +101,17 @@ func (c *Cargo) encode() [][]byte {
 		front.String(n.Name)
 	}
 	front.Uint(uint64(len(c.Loop)))
-	back.Grow(4*len(c.FDs) + 16)
 	back.Uint(uint64(len(c.FDs)))
-	for _, fd := range c.FDs {
-		back.Uint(uint64(fd))
-	}
-	payload := [][]byte{front.Written(), c.Loop, back.Written()}
-	length, sum := 0, uint64(0)
+	payload := [][]byte{front.Written(), c.Loop, back.Written(), c.FDs}
+	length, sum := 0, uint32(0)
 	for _, p := range payload {
 		length += len(p)
-		sum = crc64.Update(sum, table, p)
+		sum = crc32.Update(sum, table, p)
 	}
 	h := slices.Clone(magic)
 	h = binary.LittleEndian.AppendUint32(h, Version)
 	h = binary.LittleEndian.AppendUint64(h, uint64(length))
-	h = binary.LittleEndian.AppendUint64(h, sum)
+	h = binary.LittleEndian.AppendUint32(h, sum)
 	return append([][]byte{h}, payload...)
 }
 
@@ -98,14 +121,14 @@ func Decode(b []byte) (*Cargo, error) {
 	if len(b) < header || !bytes.Equal(b[:len(magic)], magic) {
 		return nil, errors.New("cargo: not one")
 	}
-	version, length, sum := binary.LittleEndian.Uint32(b[8:]), binary.LittleEndian.Uint64(b[12:]), binary.LittleEndian.Uint64(b[20:])
+	version, length, sum := binary.LittleEndian.Uint32(b[8:]), binary.LittleEndian.Uint64(b[12:]), binary.LittleEndian.Uint32(b[20:])
 	payload := b[header:]
 	switch {
 	case version != Version:
 		return nil, fmt.Errorf("cargo: it is of version %d, and this program reads %d", version, Version)
 	case length != uint64(len(payload)):
 		return nil, fmt.Errorf("cargo: %d bytes of %d are there", len(payload), length)
-	case crc64.Checksum(payload, table) != sum:
+	case crc32.Checksum(payload, table) != sum:
 		return nil, errors.New("cargo: the checksum is wrong")
 	}
 	r := wire.NewReader(payload)
@@ -117,13 +140,8 @@ func Decode(b []byte) (*Cargo, error) {
 		c.Named = append(c.Named, Named{int(r.Uint()), r.String()})
 	}
 	c.Loop = r.Bytes()
-	if n := r.Count(); n > 0 {
-		c.FDs = make([]int, n)
-	}
-	for i := range c.FDs {
-		c.FDs[i] = int(r.Uint())
-	}
-	if r.Err() != nil || r.Rest() > 0 {
+	c.FDs = r.Bytes()
+	if r.Err() != nil || r.Rest() > 0 || len(c.FDs)%4 != 0 {
 		return nil, errors.New("cargo: it ends too early or too late")
 	}
 	return c, nil
@@ -156,7 +174,7 @@ func (c *Cargo) Seal() (fd int, err error) {
 }
 
 // Open reads the cargo behind a descriptor, which must be sealed: what is checked
-// cannot change then. The descriptor stays open.
+// cannot change then. The descriptor stays open, and the memory mapped until Close.
 func Open(fd int) (*Cargo, error) {
 	got, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
 	if err != nil {
@@ -169,16 +187,26 @@ func Open(fd int) (*Cargo, error) {
 	if err := unix.Fstat(fd, &stat); err != nil {
 		return nil, os.NewSyscallError("fstat", err)
 	}
-	b := make([]byte, stat.Size)
-	for at := 0; at < len(b); {
-		n, err := unix.Pread(fd, b[at:], int64(at))
-		switch {
-		case err != nil && err != unix.EINTR:
-			return nil, os.NewSyscallError("pread", err)
-		case n == 0 && err == nil:
-			return nil, errors.New("cargo: it ends before its end")
-		}
-		at += max(n, 0)
+	if stat.Size == 0 || stat.Size > math.MaxInt {
+		return Decode(nil)
 	}
-	return Decode(b)
+	b, err := unix.Mmap(fd, 0, int(stat.Size), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_POPULATE)
+	if err != nil {
+		return nil, os.NewSyscallError("mmap", err)
+	}
+	c, err := Decode(b)
+	if err != nil {
+		unix.Munmap(b)
+		return nil, err
+	}
+	c.mapped = b
+	return c, nil
+}
+
+// Close gives up the memory of a cargo that was opened: Loop and FDs are gone then.
+func (c *Cargo) Close() {
+	if c.mapped != nil {
+		unix.Munmap(c.mapped)
+		c.mapped, c.Loop, c.FDs = nil, nil, nil
+	}
 }

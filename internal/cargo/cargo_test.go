@@ -5,7 +5,7 @@ package cargo
 import (
 	"bytes"
 	"encoding/binary"
-	"hash/crc64"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -22,7 +22,7 @@ func full() *Cargo {
 		Listeners:  []Listener{{3, "tcp", "127.0.0.1:80"}, {9, "unix", "/run/a b"}, {1 << 20, "", ""}},
 		Named:      []Named{{7, "a name: with\x00anything"}},
 		Loop:       bytes.Repeat([]byte("loop\x00"), 3000),
-		FDs:        []int{0, 3, 1 << 20},
+		FDs:        FDs{0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0x10, 0},
 	}
 }
 
@@ -40,7 +40,7 @@ func framed(payload []byte) []byte {
 	b := append([]byte(nil), magic...)
 	b = binary.LittleEndian.AppendUint32(b, Version)
 	b = binary.LittleEndian.AppendUint64(b, uint64(len(payload)))
-	b = binary.LittleEndian.AppendUint64(b, crc64.Checksum(payload, table))
+	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(payload, table))
 	return append(b, payload...)
 }
 
@@ -59,7 +59,7 @@ func TestWhatIsNoCargoIsRefusedWithTheReason(t *testing.T) {
 		{"nothing", "not one", nil},
 		{"too little", "not one", good[:header-1]},
 		{"another magic", "not one", with(0, 1)},
-		{"another version", "of version 3, and this program reads 1", with(8, Version^3)},
+		{"another version", "of version 3, and this program reads 2", with(8, Version^3)},
 		{"cut", "bytes of", good[:len(good)-1]},
 		{"longer", "bytes of", append(bytes.Clone(good), 0)},
 		{"a byte changed", "checksum", with(len(good)-1, 4)},
@@ -86,8 +86,17 @@ func TestSealedIsOpenedAndStaysAsItIs(t *testing.T) {
 	}
 	for range 2 {
 		got, err := Open(fd)
-		if err != nil || !reflect.DeepEqual(got, full()) {
-			t.Errorf("%+v, %v", got, err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := full()
+		want.mapped = got.mapped
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v", got)
+		}
+		got.Close()
+		if got.Loop != nil || got.FDs != nil {
+			t.Error("it has something that is not mapped any more")
 		}
 	}
 	if _, err := unix.Write(fd, []byte("x")); err != unix.EPERM {

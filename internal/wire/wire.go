@@ -26,6 +26,9 @@ func (w *Writer) Grow(n int) { w.b = slices.Grow(w.b, n) }
 // Uint writes a number, small ones in few bytes.
 func (w *Writer) Uint(n uint64) { w.b = binary.AppendUvarint(w.b, n) }
 
+// Raw writes bytes of which the reader will know how many there are.
+func (w *Writer) Raw(p []byte) { w.b = append(w.b, p...) }
+
 // Int writes a number that may be negative.
 func (w *Writer) Int(n int64) { w.b = binary.AppendVarint(w.b, n) }
 
@@ -106,6 +109,17 @@ func (r *Reader) Bytes() []byte {
 
 // String is Bytes as a copy.
 func (r *Reader) String() string { return string(r.Bytes()) }
+
+// Raw reads so many bytes. It shares the source's memory.
+func (r *Reader) Raw(n int) []byte {
+	if n < 0 || n > len(r.b) {
+		r.fail()
+		return nil
+	}
+	p := r.b[:n:n]
+	r.b = r.b[n:]
+	return p
+}
 
 // Count reads a number of things that follow, each of which takes one byte at least,
 // so that nothing is made ready for more than there can be.

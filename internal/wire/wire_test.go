@@ -20,6 +20,7 @@ var kinds = []struct {
 	{"false", func(w *Writer) { w.Bool(false) }, func(r *Reader) bool { return !r.Bool() && r.Err() == nil }},
 	{"bytes", func(w *Writer) { w.Bytes([]byte("\x00\xff")) }, func(r *Reader) bool { return string(r.Bytes()) == "\x00\xff" }},
 	{"no bytes", func(w *Writer) { w.Bytes(nil) }, func(r *Reader) bool { return len(r.Bytes()) == 0 }},
+	{"raw bytes", func(w *Writer) { w.Raw([]byte("abc")) }, func(r *Reader) bool { return string(r.Raw(3)) == "abc" }},
 	{"a string", func(w *Writer) { w.String("ü") }, func(r *Reader) bool { return r.String() == "ü" }},
 	{"a count", func(w *Writer) { w.Uint(2); w.Bool(true); w.Bool(true) },
 		func(r *Reader) bool { n := r.Count(); return n == 2 && r.Bool() && r.Bool() }},
@@ -52,7 +53,7 @@ func TestWhatIsCutIsToldAndThenAllIsZero(t *testing.T) {
 			if !errors.Is(r.Err(), ErrCut) {
 				t.Errorf("%s: %d bytes of %d are enough", k.name, n, len(w.Written()))
 			}
-			if r.Uint() != 0 || r.Int() != 0 || r.Bool() || r.Bytes() != nil || r.String() != "" || r.Count() != 0 || r.Rest() != 0 || r.Err() == nil {
+			if r.Uint() != 0 || r.Int() != 0 || r.Bool() || r.Bytes() != nil || r.Raw(1) != nil || r.String() != "" || r.Count() != 0 || r.Rest() != 0 || r.Err() == nil {
 				t.Errorf("%s: behind an error there is something", k.name)
 			}
 		}
@@ -70,6 +71,8 @@ func TestWhatIsNoValueIsRefused(t *testing.T) {
 		{"a truth that is neither", "\x02", func(r *Reader) { r.Bool() }},
 		{"more bytes than there are", "\x02a", func(r *Reader) { r.Bytes() }},
 		{"more bytes than can be", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01a", func(r *Reader) { r.Bytes() }},
+		{"fewer raw bytes than asked for", "ab", func(r *Reader) { r.Raw(3) }},
+		{"less than none", "ab", func(r *Reader) { r.Raw(-1) }},
 		{"more things than there can be", "\x03ab", func(r *Reader) { r.Count() }},
 	} {
 		r := NewReader([]byte(row.b))
