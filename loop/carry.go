@@ -78,11 +78,11 @@ func (l *Loop) Ties() (t Ties) {
 }
 
 // Rest writes down, for [Loop.Adopt] in another image of the program, all that this
-// loop's connections need to go on, and tells the descriptors that must stay open
+// loop's connections need to go on, into the memory of room as far as that reaches, and tells the descriptors that must stay open
 // for it: those of connections, which Keep has readied, and others. AfterReply functions whose reply is not out get conn.ErrCarried. It is called on the loop's
 // goroutine, when there are no Ties, by package restart.
-func (l *Loop) Rest() (written []byte, conns, others []int) {
-	var w, machines wire.Writer
+func (l *Loop) Rest(room []byte) (written []byte, conns, others []int) {
+	w, machines := wire.NewWriter(room[:0]), &wire.Writer{}
 	w.Grow(l.conns*packedSize + 4096)
 	conns = make([]int, 0, l.conns)
 	epoll, event := l.linux.Descriptors()
@@ -103,9 +103,9 @@ func (l *Loop) Rest() (written []byte, conns, others []int) {
 		for fd := l.waiting[class].head; fd != none; fd = l.records.at(fd).next {
 			conns = append(conns, int(fd))
 			r := l.records.at(fd)
-			l.restRecord(&w, int(fd), r)
+			l.restRecord(w, int(fd), r)
 			if r.slot != none {
-				others = append(others, l.restMachine(&machines, r)...)
+				others = append(others, l.restMachine(machines, r)...)
 				l.machines.at(r.slot).Leave()
 			}
 		}
@@ -116,8 +116,7 @@ func (l *Loop) Rest() (written []byte, conns, others []int) {
 
 // restRecord writes down what the loop knows of a connection.
 func (l *Loop) restRecord(w *wire.Writer, fd int, r *record) {
-	l.packed = l.packRecord(l.packed[:0], fd, r)
-	w.Raw(l.packed)
+	r.pack(w.Extend(packedSize), fd, l.now)
 }
 
 // restMachine writes down the rest, of one that has a machine, and returns the
@@ -139,7 +138,7 @@ type adoption struct {
 	epoll, event int
 	lastID       uint64
 	counters     Counters
-	watched      []int // descriptors of the program's own
+	watched      []int            // descriptors of the program's own
 	records      []byte           // all of them, packed
 	machines     []adoptedMachine // of those that have one, in their order
 }
@@ -184,11 +183,13 @@ func (l *Loop) Adopt(written []byte) (conns int, err error) {
 // installAll makes the connections of an adoption the loop's, and returns how many.
 func (l *Loop) installAll(a *adoption) (n int) {
 	for b := a.records; len(b) > 0; b = b[packedSize:] {
-		var c adopted
-		if hasMachine, _ := c.unpack(b[:packedSize], l.now); hasMachine {
-			c.adoptedMachine, a.machines = a.machines[0], a.machines[1:]
+		fd := packedFD(b)
+		r, _ := l.records.open(fd, isConn)
+		var m adoptedMachine
+		if hasMachine, _ := r.unpack(b, l.now); hasMachine {
+			m, a.machines = a.machines[0], a.machines[1:]
 		}
-		l.install(&c)
+		l.install(fd, r, m)
 		n++
 	}
 	return n
@@ -208,16 +209,20 @@ func (l *Loop) readAdoption(r *wire.Reader) (*adoption, error) {
 	}
 	files := fileUses{}
 	var seen numbers
+	var c adopted
 	// Their records are looked at twice: to keep what was read of them costs more.
 	a.records = r.Raw(r.Count() * packedSize)
 	for b := a.records; len(b) > 0; b = b[packedSize:] {
-		c, hasMachine, err := l.readRecord(b[:packedSize], nil)
-		if err == nil && hasMachine {
-			err = l.readMachine(&c, r, files, nil)
+		hasMachine, ok := c.r.unpack(b, l.now)
+		c.fd = packedFD(b)
+		switch {
+		case !ok || c.fd == maxFD:
+			return nil, errNoAdoption
+		case hasMachine:
+			if err := l.readMachine(&c, r, files, nil); err != nil {
+				return nil, err
+			}
 			a.machines = append(a.machines, c.adoptedMachine)
-		}
-		if err != nil {
-			return nil, err
 		}
 		if seen.add(c.fd) || l.records.isOpen(c.fd) {
 			return nil, fmt.Errorf("loop: two connections are carried in descriptor %d", c.fd)
@@ -258,21 +263,26 @@ func (s *numbers) add(fd int) (was bool) {
 	return was
 }
 
-// readRecord reads what a loop knew of a connection. number is what descriptors are
-// called here, nil if as they were.
-func (l *Loop) readRecord(b []byte, number map[int]int) (c adopted, hasMachine bool, err error) {
-	hasMachine, ok := c.unpack(b, l.now)
-	if ok && number != nil {
-		c.fd, ok = number[c.fd]
+// readHanded reads a connection that another process has handed over. number is what
+// descriptors are called here.
+func (l *Loop) readHanded(r *wire.Reader, files fileUses, number map[int]int) (c adopted, err error) {
+	b := r.Raw(packedSize)
+	if b == nil {
+		return c, errNoAdoption
 	}
-	if !ok || c.fd == maxFD || c.r.class >= conn.Classes || c.r.peerKind > ip6Peer ||
-		!hasMachine && c.r.state != conn.Fresh && c.r.state != conn.Idle {
-		return c, false, errNoAdoption
+	hasMachine, ok := c.r.unpack(b, l.now)
+	var known bool
+	if c.fd, known = number[packedFD(b)]; !known || !ok {
+		return c, errNoAdoption
 	}
-	return c, hasMachine, nil
+	if hasMachine {
+		err = l.readMachine(&c, r, files, number)
+	}
+	return c, err
 }
 
-// readMachine reads the rest, of a connection that had a machine.
+// readMachine reads the rest, of a connection that had a machine. number is nil if
+// descriptors are called as they were.
 func (l *Loop) readMachine(c *adopted, r *wire.Reader, files fileUses, number map[int]int) error {
 	c.pace = pace{waited: time.Duration(r.Int()), moved: r.Int()}
 	c.m = conn.NewMachine(l.env)
@@ -301,18 +311,21 @@ const (
 	packedAll     = 1<<iota - 1
 )
 
-// packRecord appends a record, with times as they have passed. It is one call for all of
-// it, since there may be ten thousand, and clients wait.
-func (l *Loop) packRecord(b []byte, fd int, r *record) []byte {
+// pack writes a record into packedSize bytes, with times as they have passed. It is done
+// for all of it at once, since there may be ten thousand, and clients wait.
+func (r *record) pack(b []byte, fd int, now int64) {
 	little := binary.LittleEndian
-	b = little.AppendUint64(b, r.id)
-	b = little.AppendUint64(b, uint64(l.now-r.since))
-	b = little.AppendUint64(b, uint64(l.now-r.finSince))
-	for _, n := range [...]uint32{uint32(fd), r.generation, uint32(r.unacked), r.interest} {
-		b = little.AppendUint32(b, n)
-	}
-	b = append(b, r.peer[:]...)
-	b = little.AppendUint16(b, r.port)
+	b = b[:packedSize]
+	little.PutUint64(b, r.id)
+	little.PutUint64(b[8:], uint64(now-r.since))
+	little.PutUint64(b[16:], uint64(now-r.finSince))
+	little.PutUint32(b[24:], uint32(fd))
+	little.PutUint32(b[28:], r.generation)
+	little.PutUint32(b[32:], uint32(r.unacked))
+	little.PutUint32(b[36:], r.interest)
+	*(*[16]byte)(b[40:]) = r.peer
+	little.PutUint16(b[56:], r.port)
+	b[58], b[59], b[60] = byte(r.peerKind), byte(r.state), byte(r.class)
 	bits := byte(0)
 	if r.blocked {
 		bits |= packedBlocked
@@ -323,20 +336,20 @@ func (l *Loop) packRecord(b []byte, fd int, r *record) []byte {
 	if r.slot != none {
 		bits |= packedMachine
 	}
-	return append(b, byte(r.peerKind), byte(r.state), byte(r.class), bits)
+	b[61] = bits
 }
 
-// unpack reads what packRecord has written. It reports whether that was a record, and
+// packedFD is the descriptor that a packed record is of, maxFD if it cannot be one.
+func packedFD(b []byte) int { return int(min(binary.LittleEndian.Uint32(b[24:]), maxFD)) }
+
+// unpack reads what pack has written. It reports whether that was a record, and
 // whether a machine follows.
-func (c *adopted) unpack(b []byte, now int64) (hasMachine, ok bool) {
-	if len(b) != packedSize {
-		return false, false
-	}
+func (r *record) unpack(b []byte, now int64) (hasMachine, ok bool) {
 	little := binary.LittleEndian
+	b = b[:packedSize]
 	passed := func(at int) int64 { return max(0, int64(little.Uint64(b[at:]))) }
 	bits := b[packedSize-1]
-	c.fd = int(min(little.Uint32(b[24:]), maxFD))
-	c.r = record{kind: isConn, prev: none, next: none, slot: none, watched: true,
+	*r = record{kind: isConn, prev: none, next: none, slot: none, watched: true,
 		id:         little.Uint64(b),
 		since:      now - passed(8),
 		finSince:   now - passed(16),
@@ -351,23 +364,23 @@ func (c *adopted) unpack(b []byte, now int64) (hasMachine, ok bool) {
 		blocked:    bits&packedBlocked != 0,
 		finSent:    bits&packedFINSent != 0,
 	}
-	return bits&packedMachine != 0, bits <= packedAll
+	hasMachine = bits&packedMachine != 0
+	ok = bits <= packedAll && r.class < conn.Classes && r.peerKind <= ip6Peer &&
+		(hasMachine || r.state == conn.Fresh || r.state == conn.Idle)
+	return hasMachine, ok
 }
 
 // install makes an adopted connection one of the loop's.
-func (l *Loop) install(c *adopted) {
-	r, _ := l.records.open(c.fd, isConn)
-	class, since := c.r.class, c.r.since
-	*r = c.r
-	l.placeSince(c.fd, r, class, since)
+func (l *Loop) install(fd int, r *record, m adoptedMachine) {
+	l.placeSince(fd, r, r.class, r.since)
 	l.conns++
 	l.held.Add(1)
-	if c.m == nil {
+	if m.m == nil {
 		return
 	}
-	r.slot = l.machines.put(c.m)
-	l.machines.slots[r.slot].pace = c.pace
-	l.scheduleRest(c.fd, r, c.m)
+	r.slot = l.machines.put(m.m)
+	l.machines.slots[r.slot].pace = m.pace
+	l.scheduleRest(fd, r, m.m)
 }
 
 // rewatch has the epoll set that was adopted watch what this image has opened. Some of
@@ -480,6 +493,10 @@ func (l *Loop) keep(from, to int, keep bool) {
 		}
 	}
 }
+
+// RestSize is how many bytes Rest is going to need, roughly. It is for package restart, on
+// the loop's goroutine.
+func (l *Loop) RestSize() int { return l.conns*packedSize + 64<<10 }
 
 // EachTurn has f called at the end of each turn, when nothing that was posted waits,
 // as long as it returns true. It is for package restart, on the loop's goroutine.

@@ -77,7 +77,7 @@ func (i *image) rest() (written []byte, conns, others []int) {
 			if i.Ties().Sum() > 0 {
 				return true
 			}
-			written, conns, others = i.Loop.Rest()
+			written, conns, others = i.Loop.Rest(nil)
 			written = bytes.Clone(written)
 			i.shut = func() {} // all stays open
 			runtime.Goexit()
@@ -536,7 +536,7 @@ func FuzzAdopt(f *testing.F) {
 		if l.conns != n || l.EpollSize() != n || len(a.machines) > 0 {
 			t.Errorf("%d connections, EpollSize %d", l.conns, l.EpollSize())
 		}
-		l.Rest()
+		l.Rest(nil)
 	})
 }
 
@@ -557,7 +557,7 @@ func restSeeds(f *testing.F) (seeds [][]byte) {
 		if sent != "" {
 			l.feed(pair[0], l.records.at(int32(pair[0])), []byte(sent))
 		}
-		written, _, _ := l.Rest()
+		written, _, _ := l.Rest(nil)
 		i := image{}
 		seeds = append(seeds, bytes.Clone(written[i.restHeadSize(f, written)-1:]))
 		l.Cut()

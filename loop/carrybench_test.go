@@ -27,9 +27,10 @@ func BenchmarkCarry(b *testing.B) {
 		l.place(fd, r, conn.ForNext)
 		l.conns++
 	}
+	room := make([]byte, l.RestSize())
 	rest := func() []byte {
 		var c cargo.Cargo
-		loop, fds, _ := l.Rest()
+		loop, fds, _ := l.Rest(room)
 		c.Loop = loop
 		c.FDs.Add(fds...)
 		return c.Encode()

@@ -146,10 +146,7 @@ func (l *Loop) AdoptSome(written []byte, names, fds []int) error {
 	var seen numbers
 	var all []adopted
 	for range r.Count() {
-		c, hasMachine, err := l.readRecord(r.Raw(packedSize), number)
-		if err == nil && hasMachine {
-			err = l.readMachine(&c, r, files, number)
-		}
+		c, err := l.readHanded(r, files, number)
 		if err != nil {
 			return err
 		}
@@ -178,8 +175,9 @@ func (l *Loop) installNew(c *adopted) {
 	if c.m != nil {
 		c.m.Rename(conn.Identity{Handle: h, ID: c.r.id, Peer: c.r.addrPort()})
 	}
-	l.install(c)
-	r := l.records.find(h)
+	r, _ := l.records.open(c.fd, isConn)
+	*r = c.r
+	l.install(c.fd, r, c.adoptedMachine)
 	if errno := l.k.Add(c.fd, r.interest, data(h)); errno != 0 {
 		l.trouble("epoll_ctl failed", errno)
 		l.close(c.fd, r, conn.ErrGone)

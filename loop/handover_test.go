@@ -270,11 +270,7 @@ func FuzzAdoptSome(f *testing.F) {
 		numbers := map[int]int{int(named): 1000}
 		files := fileUses{}
 		for range r.Count() {
-			c, hasMachine, err := l.readRecord(r.Raw(packedSize), numbers)
-			if err == nil && hasMachine {
-				err = l.readMachine(&c, r, files, numbers)
-			}
-			if err != nil {
+			if _, err := l.readHanded(r, files, numbers); err != nil {
 				return
 			}
 		}

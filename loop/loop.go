@@ -53,7 +53,6 @@ type Loop struct {
 	whenEmpty []func()    // see WhenEmpty
 	eachTurn  func() bool // see EachTurn
 	keptTo    int         // descriptors below stay open over an exec; 0: none
-	packed    []byte      // memory of restConn
 
 	counters  Counters
 	published published

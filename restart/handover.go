@@ -375,6 +375,7 @@ func (s *successor) take(rights []byte, flags int) (err error) {
 	if err != nil {
 		return err
 	}
+	defer c.Close()
 	r := wire.NewReader(c.Loop)
 	var names []int
 	for range r.Count() {

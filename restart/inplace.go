@@ -48,6 +48,7 @@ type inPlace struct {
 	l        *loop.Loop
 	o        Options
 	patience *loop.Timer
+	hold     *cargo.Hold
 	over     bool
 }
 
@@ -65,18 +66,26 @@ func (p *inPlace) tried(err error) {
 	})
 	// A child that is started from now on would inherit connections.
 	syscall.ForkLock.RLock()
+	if p.hold, err = cargo.NewHold(p.l.RestSize() + 4*p.l.Conns()); err != nil {
+		p.fail(err)
+		return
+	}
+	p.l.Logger().Info("restarting in place", "generation", Generation()+1, "held", p.l.EpollSize(), "timers dropped", p.l.Timers()-1, "waiting for", p.l.Ties().String()) // one timer is for our patience
 	p.keep()
 }
 
-// keepAtOnce is how many descriptors are readied for the exec in a turn.
-const keepAtOnce = 1000
+// What is readied for the exec in a turn.
+const (
+	keepAtOnce    = 1000      // descriptors
+	prepareAtOnce = 256 << 10 // bytes of the cargo
+)
 
-// keep readies the descriptors, some in each turn, and then waits for the moment.
+// keep readies descriptors and memory, some in each turn, and then waits for the moment.
 func (p *inPlace) keep() {
 	if p.over {
 		return
 	}
-	if all := p.l.Keep(keepAtOnce); !all {
+	if all := p.hold.Prepare(prepareAtOnce) && p.l.Keep(keepAtOnce); !all {
 		p.l.Post(p.keep)
 		return
 	}
@@ -101,6 +110,9 @@ func (p *inPlace) fail(err error) {
 	if p.patience != nil {
 		p.patience.Stop()
 		p.l.KeepNot()
+		if p.hold != nil {
+			p.hold.Drop()
+		}
 		syscall.ForkLock.RUnlock()
 	}
 	finish(p.l, err)
@@ -115,7 +127,7 @@ func (p *inPlace) leave() error {
 	defer unix.Close(exe)
 	c := cargo.Cargo{Generation: Generation() + 1, Listeners: p.l.Listening(), Named: p.l.Watched()}
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // clients wait
-	written, conns, few := p.l.Rest()
+	written, conns, few := p.l.Rest(p.hold.Room())
 	c.Loop = written
 	few = append(few, exe)
 	for _, ln := range c.Listeners {
@@ -129,7 +141,7 @@ func (p *inPlace) leave() error {
 	}
 	c.FDs.Add(conns...)
 	c.FDs.Add(few...)
-	fd, err := c.Seal()
+	fd, err := p.hold.Seal(&c)
 	if err != nil {
 		return err
 	}
@@ -150,7 +162,6 @@ func (p *inPlace) leave() error {
 			passOn += " " + string(hup)
 		}
 	}
-	p.l.Logger().Info("restarting in place", "generation", c.Generation, "held", p.l.EpollSize(), "timers dropped", p.l.Timers()-1) // but the one for our patience
 	err = first.execWith(syscall.Exec, environment(first.environment,
 		cargo.Variable+"="+cargo.Value(fd, exe), againVariable+"="+passOn))
 	if s.signals != nil {

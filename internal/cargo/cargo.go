@@ -11,7 +11,6 @@ import (
 	"iter"
 	"math"
 	"os"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -20,7 +19,7 @@ import (
 
 // Version is that of all that a cargo holds, the loop's and conn's parts too. One of
 // another version is not read.
-const Version = 2
+const Version = 3
 
 // The variables of the environment by which an image finds what it was left.
 const (
@@ -77,42 +76,45 @@ func (f FDs) All() iter.Seq[int] {
 
 var magic = []byte("catboat\x00")
 
-const header = 8 + 4 + 8 + 4 // magic, version, length, checksum
+const header = 8 + 4 + 8 + 8 + 4 // magic, version, length of all behind it and of the loop's part, checksum
 
 // table is of the checksum that processors have an instruction for.
 var table = crc32.MakeTable(crc32.Castagnoli)
 
 // Encode is the cargo as bytes.
-func (c *Cargo) Encode() []byte { return slices.Concat(c.encode()...) }
+func (c *Cargo) Encode() []byte {
+	b := append(make([]byte, header, header+len(c.Loop)+len(c.FDs)+1024), c.Loop...)
+	return c.finish(b)
+}
 
-// encode is the parts of the bytes. The loop's, which is the largest, is not copied.
-func (c *Cargo) encode() [][]byte {
-	var front, back wire.Writer
-	front.Uint(c.Generation)
-	front.Uint(uint64(len(c.Listeners)))
+// finish completes a cargo of which the loop's part is there, behind room for the header.
+func (c *Cargo) finish(b []byte) []byte {
+	w := wire.NewWriter(b)
+	w.Uint(c.Generation)
+	w.Uint(uint64(len(c.Listeners)))
 	for _, ln := range c.Listeners {
-		front.Uint(uint64(ln.FD))
-		front.String(ln.Network)
-		front.String(ln.Address)
+		w.Uint(uint64(ln.FD))
+		w.String(ln.Network)
+		w.String(ln.Address)
 	}
-	front.Uint(uint64(len(c.Named)))
+	w.Uint(uint64(len(c.Named)))
 	for _, n := range c.Named {
-		front.Uint(uint64(n.FD))
-		front.String(n.Name)
+		w.Uint(uint64(n.FD))
+		w.String(n.Name)
 	}
-	front.Uint(uint64(len(c.Loop)))
-	back.Uint(uint64(len(c.FDs)))
-	payload := [][]byte{front.Written(), c.Loop, back.Written(), c.FDs}
-	length, sum := 0, uint32(0)
-	for _, p := range payload {
-		length += len(p)
-		sum = crc32.Update(sum, table, p)
-	}
-	h := slices.Clone(magic)
-	h = binary.LittleEndian.AppendUint32(h, Version)
-	h = binary.LittleEndian.AppendUint64(h, uint64(length))
-	h = binary.LittleEndian.AppendUint32(h, sum)
-	return append([][]byte{h}, payload...)
+	w.Bytes(c.FDs)
+	loop := len(b) - header
+	b = w.Written()
+	putHeader(b, loop)
+	return b
+}
+
+func putHeader(b []byte, loop int) {
+	copy(b, magic)
+	binary.LittleEndian.PutUint32(b[8:], Version)
+	binary.LittleEndian.PutUint64(b[12:], uint64(len(b)-header))
+	binary.LittleEndian.PutUint64(b[20:], uint64(loop))
+	binary.LittleEndian.PutUint32(b[28:], crc32.Checksum(b[header:], table))
 }
 
 // Decode reads what Encode has made. It shares b's memory. An error says why b is
@@ -121,25 +123,26 @@ func Decode(b []byte) (*Cargo, error) {
 	if len(b) < header || !bytes.Equal(b[:len(magic)], magic) {
 		return nil, errors.New("cargo: not one")
 	}
-	version, length, sum := binary.LittleEndian.Uint32(b[8:]), binary.LittleEndian.Uint64(b[12:]), binary.LittleEndian.Uint32(b[20:])
+	version, sum := binary.LittleEndian.Uint32(b[8:]), binary.LittleEndian.Uint32(b[28:])
+	length, loop := binary.LittleEndian.Uint64(b[12:]), binary.LittleEndian.Uint64(b[20:])
 	payload := b[header:]
 	switch {
 	case version != Version:
 		return nil, fmt.Errorf("cargo: it is of version %d, and this program reads %d", version, Version)
-	case length != uint64(len(payload)):
-		return nil, fmt.Errorf("cargo: %d bytes of %d are there", len(payload), length)
+	case length != uint64(len(payload)) || loop > length:
+		return nil, fmt.Errorf("cargo: %d bytes of %d are there", len(payload), max(length, loop))
 	case crc32.Checksum(payload, table) != sum:
 		return nil, errors.New("cargo: the checksum is wrong")
 	}
-	r := wire.NewReader(payload)
-	c := &Cargo{Generation: r.Uint()}
+	c := &Cargo{Loop: payload[:loop:loop]}
+	r := wire.NewReader(payload[loop:])
+	c.Generation = r.Uint()
 	for range r.Count() {
 		c.Listeners = append(c.Listeners, Listener{int(r.Uint()), r.String(), r.String()})
 	}
 	for range r.Count() {
 		c.Named = append(c.Named, Named{int(r.Uint()), r.String()})
 	}
-	c.Loop = r.Bytes()
 	c.FDs = r.Bytes()
 	if r.Err() != nil || r.Rest() > 0 || len(c.FDs)%4 != 0 {
 		return nil, errors.New("cargo: it ends too early or too late")
@@ -152,25 +155,11 @@ const seals = unix.F_SEAL_WRITE | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F
 // Seal puts the cargo into memory that nobody can change any more, and returns its
 // descriptor, which is close-on-exec.
 func (c *Cargo) Seal() (fd int, err error) {
-	fd, err = unix.MemfdCreate("catboat-cargo", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	h, err := NewHold(len(c.Loop) + len(c.FDs) + 1024)
 	if err != nil {
-		return -1, os.NewSyscallError("memfd_create", err)
+		return -1, err
 	}
-	for _, b := range c.encode() {
-		for len(b) > 0 {
-			n, err := unix.Write(fd, b)
-			if err != nil && err != unix.EINTR {
-				unix.Close(fd)
-				return -1, os.NewSyscallError("write", err)
-			}
-			b = b[max(n, 0):]
-		}
-	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
-		unix.Close(fd)
-		return -1, os.NewSyscallError("fcntl", err)
-	}
-	return fd, nil
+	return h.Seal(c)
 }
 
 // Open reads the cargo behind a descriptor, which must be sealed: what is checked

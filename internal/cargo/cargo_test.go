@@ -4,8 +4,6 @@ package cargo
 
 import (
 	"bytes"
-	"encoding/binary"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -27,7 +25,7 @@ func full() *Cargo {
 }
 
 func TestEncodedIsDecoded(t *testing.T) {
-	for name, c := range map[string]*Cargo{"full": full(), "empty": {Loop: []byte{}}} {
+	for name, c := range map[string]*Cargo{"full": full(), "empty": {Loop: []byte{}, FDs: FDs{}}} {
 		got, err := Decode(c.Encode())
 		if err != nil || !reflect.DeepEqual(got, c) {
 			t.Errorf("%s: %+v, %v", name, got, err)
@@ -35,13 +33,11 @@ func TestEncodedIsDecoded(t *testing.T) {
 	}
 }
 
-// framed is a payload with a right header around it.
-func framed(payload []byte) []byte {
-	b := append([]byte(nil), magic...)
-	b = binary.LittleEndian.AppendUint32(b, Version)
-	b = binary.LittleEndian.AppendUint64(b, uint64(len(payload)))
-	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(payload, table))
-	return append(b, payload...)
+// framed is a payload with a right header before it, which says that so much is the loop's.
+func framed(payload []byte, loop int) []byte {
+	b := append(make([]byte, header), payload...)
+	putHeader(b, loop)
+	return b
 }
 
 func TestWhatIsNoCargoIsRefusedWithTheReason(t *testing.T) {
@@ -51,7 +47,7 @@ func TestWhatIsNoCargoIsRefusedWithTheReason(t *testing.T) {
 		b[at] ^= by
 		return b
 	}
-	payload := good[header:]
+	payload, loop := good[header:], len(full().Loop)
 	for _, row := range []struct {
 		name, says string
 		b          []byte
@@ -59,13 +55,14 @@ func TestWhatIsNoCargoIsRefusedWithTheReason(t *testing.T) {
 		{"nothing", "not one", nil},
 		{"too little", "not one", good[:header-1]},
 		{"another magic", "not one", with(0, 1)},
-		{"another version", "of version 3, and this program reads 2", with(8, Version^3)},
+		{"another version", "of version 2, and this program reads 3", with(8, Version^2)},
 		{"cut", "bytes of", good[:len(good)-1]},
 		{"longer", "bytes of", append(bytes.Clone(good), 0)},
 		{"a byte changed", "checksum", with(len(good)-1, 4)},
-		{"a payload that ends too early", "too early or too late", framed(payload[:len(payload)-1])},
-		{"a payload that ends too late", "too early or too late", framed(append(bytes.Clone(payload), 0))},
-		{"no payload", "too early or too late", framed(nil)},
+		{"a payload that ends too early", "too early or too late", framed(payload[:len(payload)-1], loop)},
+		{"a payload that ends too late", "too early or too late", framed(append(bytes.Clone(payload), 0), loop)},
+		{"no payload", "too early or too late", framed(nil, 0)},
+		{"more of the loop's than there is", "bytes of", framed(payload, len(payload)+1)},
 	} {
 		c, err := Decode(row.b)
 		if err == nil || c != nil || !strings.Contains(err.Error(), row.says) {
@@ -112,6 +109,43 @@ func TestSealedIsOpenedAndStaysAsItIs(t *testing.T) {
 	}
 }
 
+// A hold gives the same cargo whether the loop's part lies in it, beside it or does not
+// fit, and whether it was made ready before.
+func TestHoldSealsWhatIsInItAndBesideIt(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		room   int
+		inRoom bool
+	}{
+		{"in it", 1 << 20, true}, {"beside it", 1 << 20, false}, {"too large", 5000, false}, {"in it, and the rest does not fit", 15_000, true}, {"no room", 0, false},
+	} {
+		h, err := NewHold(row.room)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Drop()
+		for !h.Prepare(10_000) {
+		}
+		c := full()
+		if row.inRoom {
+			c.Loop = append(h.Room(), c.Loop...)
+		}
+		fd, err := h.Seal(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		got, err := Open(fd)
+		if err != nil {
+			t.Fatalf("%s: %v", row.name, err)
+		}
+		defer got.Close()
+		if want := full().Encode(); !bytes.Equal(got.Encode(), want) {
+			t.Errorf("%s: another cargo", row.name)
+		}
+	}
+}
+
 func TestWhatIsNotSealedIsNotRead(t *testing.T) {
 	memory := func(seals int) int {
 		fd, err := unix.MemfdCreate("test", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
@@ -154,12 +188,12 @@ func TestWhatIsNotSealedIsNotRead(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	small := full()
 	small.Loop = small.Loop[:9]
-	f.Add(small.Encode()[header:], false)
-	f.Add(small.Encode(), true)
-	f.Add((&Cargo{}).Encode()[header:], false)
-	f.Fuzz(func(t *testing.T, b []byte, whole bool) {
+	f.Add(small.Encode()[header:], 9, false)
+	f.Add(small.Encode(), 0, true)
+	f.Add((&Cargo{}).Encode()[header:], 0, false)
+	f.Fuzz(func(t *testing.T, b []byte, loop int, whole bool) {
 		if !whole { // a checksum cannot be guessed
-			b = framed(b)
+			b = framed(b, loop)
 		}
 		c, err := Decode(b)
 		if err != nil {

@@ -17,6 +17,9 @@ var ErrCut = errors.New("wire: the bytes end within a value, or are none")
 // Writer is what was written so far. The zero value is empty.
 type Writer struct{ b []byte }
 
+// NewWriter writes behind what b holds, into its memory as far as that reaches.
+func NewWriter(b []byte) *Writer { return &Writer{b: b} }
+
 // Written is all of it, valid until the next value is written.
 func (w *Writer) Written() []byte { return w.b }
 
@@ -28,6 +31,13 @@ func (w *Writer) Uint(n uint64) { w.b = binary.AppendUvarint(w.b, n) }
 
 // Raw writes bytes of which the reader will know how many there are.
 func (w *Writer) Raw(p []byte) { w.b = append(w.b, p...) }
+
+// Extend makes n bytes the next ones, for the caller to fill in at once.
+func (w *Writer) Extend(n int) []byte {
+	at := len(w.b)
+	w.b = slices.Grow(w.b, n)[:at+n]
+	return w.b[at:]
+}
 
 // Int writes a number that may be negative.
 func (w *Writer) Int(n int64) { w.b = binary.AppendVarint(w.b, n) }
