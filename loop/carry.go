@@ -133,14 +133,12 @@ func (l *Loop) restMachine(w *wire.Writer, r *record) (files []int) {
 	return s.m.Files()
 }
 
-// adoption is a loop's part of a cargo, read and not yet in force.
+// adoption is a loop's part of a cargo, but for the connections.
 type adoption struct {
 	epoll, event int
 	lastID       uint64
 	counters     Counters
-	watched      []int            // descriptors of the program's own
-	records      []byte           // all of them, packed
-	machines     []adoptedMachine // of those that have one, in their order
+	watched      []int // descriptors of the program's own
 }
 
 // adopted is a connection that was carried here.
@@ -160,14 +158,17 @@ type adoptedMachine struct {
 // that watches them. It is called before Run, and after Listen, by package restart. An
 // error says that the cargo cannot be read here; then nothing has been touched.
 func (l *Loop) Adopt(written []byte) (conns int, err error) {
-	a, err := l.readAdoption(wire.NewReader(written))
-	if err != nil {
-		return 0, err
+	if l.linux == nil || l.ran || l.conns > 0 {
+		return 0, errors.New("loop: connections are adopted before Run, once")
 	}
-	l.door.mu.Lock() // who posts wakes what is given up
-	err = l.linux.Adopt(a.epoll, a.event)
-	l.door.mu.Unlock()
+	a, err := l.readAdoption(wire.NewReader(written))
+	if err == nil {
+		l.door.mu.Lock() // who posts wakes what is given up
+		err = l.linux.Adopt(a.epoll, a.event)
+		l.door.mu.Unlock()
+	}
 	if err != nil {
+		l.disown()
 		return 0, err
 	}
 	l.lastID = a.lastID
@@ -177,28 +178,11 @@ func (l *Loop) Adopt(written []byte) (conns int, err error) {
 		l.linux.Delete(fd)
 	}
 	l.rewatch()
-	return l.installAll(a), nil
+	return l.conns, nil
 }
 
-// installAll makes the connections of an adoption the loop's, and returns how many.
-func (l *Loop) installAll(a *adoption) (n int) {
-	for b := a.records; len(b) > 0; b = b[packedSize:] {
-		fd := packedFD(b)
-		r, _ := l.records.open(fd, isConn)
-		var m adoptedMachine
-		if hasMachine, _ := r.unpack(b, l.now); hasMachine {
-			m, a.machines = a.machines[0], a.machines[1:]
-		}
-		l.install(fd, r, m)
-		n++
-	}
-	return n
-}
-
+// readAdoption makes what was carried the loop's, as far as it can be read.
 func (l *Loop) readAdoption(r *wire.Reader) (*adoption, error) {
-	if l.linux == nil || l.ran || l.conns > 0 {
-		return nil, errors.New("loop: connections are adopted before Run, once")
-	}
 	l.tick()
 	a := &adoption{epoll: int(r.Uint()), event: int(r.Uint()), lastID: r.Uint()}
 	for _, n := range a.counters.all() {
@@ -208,30 +192,56 @@ func (l *Loop) readAdoption(r *wire.Reader) (*adoption, error) {
 		a.watched = append(a.watched, int(r.Uint()))
 	}
 	files := fileUses{}
-	var seen numbers
-	var c adopted
-	// Their records are looked at twice: to keep what was read of them costs more.
-	a.records = r.Raw(r.Count() * packedSize)
-	for b := a.records; len(b) > 0; b = b[packedSize:] {
-		hasMachine, ok := c.r.unpack(b, l.now)
-		c.fd = packedFD(b)
-		switch {
-		case !ok || c.fd == maxFD:
-			return nil, errNoAdoption
-		case hasMachine:
-			if err := l.readMachine(&c, r, files, nil); err != nil {
-				return nil, err
-			}
-			a.machines = append(a.machines, c.adoptedMachine)
-		}
-		if seen.add(c.fd) || l.records.isOpen(c.fd) {
-			return nil, fmt.Errorf("loop: two connections are carried in descriptor %d", c.fd)
+	for records := r.Raw(r.Count() * packedSize); len(records) > 0; records = records[packedSize:] {
+		if err := l.readConn(records, r, files); err != nil {
+			return nil, err
 		}
 	}
 	if r.Err() != nil || r.Rest() > 0 || !isEpoll(a.epoll) {
 		return nil, errNoAdoption
 	}
 	return a, nil
+}
+
+// readConn makes a connection the loop's: a packed record and, behind those of all, what
+// its machine has written.
+func (l *Loop) readConn(packed []byte, r *wire.Reader, files fileUses) error {
+	fd := packedFD(packed)
+	switch {
+	case fd == maxFD:
+		return errNoAdoption
+	case l.records.isOpen(fd):
+		return fmt.Errorf("loop: two connections are carried in descriptor %d", fd)
+	}
+	record, _ := l.records.open(fd, isConn)
+	hasMachine, ok := record.unpack(packed, l.now)
+	if !ok {
+		record.kind = isFree
+		return errNoAdoption
+	}
+	var m adoptedMachine
+	var err error
+	if hasMachine {
+		m, err = l.readMachine(fd, record, r, files, nil)
+	}
+	if err != nil {
+		record.kind = isFree
+		return err
+	}
+	l.install(fd, record, m)
+	return nil
+}
+
+// disown undoes what readAdoption has done: nothing but the loop's tables knows of it.
+func (l *Loop) disown() {
+	for class := range l.waiting {
+		for fd := l.waiting[class].head; fd != none; fd = l.records.at(fd).next {
+			l.records.at(fd).kind = isFree
+		}
+		l.waiting[class] = list{head: none, tail: none}
+	}
+	l.held.Add(-int64(l.conns))
+	l.conns, l.machines, l.again = 0, machines{}, nil
 }
 
 // all is the counters, in an order.
@@ -276,28 +286,28 @@ func (l *Loop) readHanded(r *wire.Reader, files fileUses, number map[int]int) (c
 		return c, errNoAdoption
 	}
 	if hasMachine {
-		err = l.readMachine(&c, r, files, number)
+		c.adoptedMachine, err = l.readMachine(c.fd, &c.r, r, files, number)
 	}
 	return c, err
 }
 
 // readMachine reads the rest, of a connection that had a machine. number is nil if
 // descriptors are called as they were.
-func (l *Loop) readMachine(c *adopted, r *wire.Reader, files fileUses, number map[int]int) error {
-	c.pace = pace{waited: time.Duration(r.Int()), moved: r.Int()}
-	c.m = conn.NewMachine(l.env)
-	err := c.m.Adopt(conn.Identity{
-		Handle: conn.Handle{FD: uint32(c.fd), Generation: c.r.generation},
-		ID:     c.r.id,
-		Peer:   c.r.addrPort(),
+func (l *Loop) readMachine(fd int, record *record, r *wire.Reader, files fileUses, number map[int]int) (a adoptedMachine, err error) {
+	a.pace = pace{waited: time.Duration(r.Int()), moved: r.Int()}
+	a.m = conn.NewMachine(l.env)
+	err = a.m.Adopt(conn.Identity{
+		Handle: conn.Handle{FD: uint32(fd), Generation: record.generation},
+		ID:     record.id,
+		Peer:   record.addrPort(),
 	}, r, number, files.done)
-	for _, fd := range c.m.Files() {
+	for _, fd := range a.m.Files() {
 		files[fd]++
 	}
 	if err == nil && r.Err() != nil {
 		err = errNoAdoption
 	}
-	return err
+	return a, err
 }
 
 // packedSize is how many bytes a record takes when it is written down.

@@ -30,7 +30,7 @@ func TestThoseWhoGoOnHoldUpNobodyForLong(t *testing.T) {
 			return
 		}
 		c.ReplyResumable(200, "", -1, busy, []byte{byte(c.ID())})
-	}, Options{})
+	}, Options{Timeouts: Timeouts{Head: 24 * time.Hour}}) // an hour or two pass on that clock while a client is about to ask
 	s.k.batch = func(real []kernel.Event) []kernel.Event {
 		if len(made) > 2*clients*maxPieces {
 			most = max(most, inTurn)
