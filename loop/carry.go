@@ -125,6 +125,8 @@ func (l *Loop) restMachine(w *wire.Writer, r *record) (files []int) {
 	s := &l.machines.slots[r.slot]
 	w.Int(int64(s.pace.waited))
 	w.Int(s.pace.moved)
+	w.Int(l.now - s.finSince)
+	w.Int(int64(s.unacked))
 	remaining := time.Duration(0)
 	if s.timer != nil && s.timer.i != none {
 		remaining = time.Duration(s.timer.at - l.now)
@@ -150,8 +152,8 @@ type adopted struct {
 
 // adoptedMachine is what a connection has only while it has a request on it.
 type adoptedMachine struct {
-	m    *conn.Machine // nil: it has none
-	pace pace
+	m *conn.Machine // nil: it has none
+	ending
 }
 
 // Adopt takes over the connections that Rest has written down, with the epoll set
@@ -295,6 +297,7 @@ func (l *Loop) readHanded(r *wire.Reader, files fileUses, number map[int]int) (c
 // descriptors are called as they were.
 func (l *Loop) readMachine(fd int, record *record, r *wire.Reader, files fileUses, number map[int]int) (a adoptedMachine, err error) {
 	a.pace = pace{waited: time.Duration(r.Int()), moved: r.Int()}
+	a.finSince, a.unacked = l.now-max(0, r.Int()), int32(r.Int())
 	a.m = conn.NewMachine(l.env)
 	err = a.m.Adopt(conn.Identity{
 		Handle: conn.Handle{FD: uint32(fd), Generation: record.generation},
@@ -311,7 +314,7 @@ func (l *Loop) readMachine(fd int, record *record, r *wire.Reader, files fileUse
 }
 
 // packedSize is how many bytes a record takes when it is written down.
-const packedSize = 3*8 + 4*4 + 16 + 2 + 3 + 1
+const packedSize = 2*8 + 3*4 + 16 + 2 + 3 + 1
 
 // The bits of a packed record.
 const (
@@ -328,14 +331,12 @@ func (r *record) pack(b []byte, fd int, now int64) {
 	b = b[:packedSize]
 	little.PutUint64(b, r.id)
 	little.PutUint64(b[8:], uint64(now-r.since))
-	little.PutUint64(b[16:], uint64(now-r.finSince))
-	little.PutUint32(b[24:], uint32(fd))
-	little.PutUint32(b[28:], r.generation)
-	little.PutUint32(b[32:], uint32(r.unacked))
-	little.PutUint32(b[36:], r.interest)
-	*(*[16]byte)(b[40:]) = r.peer
-	little.PutUint16(b[56:], r.port)
-	b[58], b[59], b[60] = byte(r.peerKind), byte(r.state), byte(r.class)
+	little.PutUint32(b[16:], uint32(fd))
+	little.PutUint32(b[20:], r.generation)
+	little.PutUint32(b[24:], r.interest)
+	*(*[16]byte)(b[28:]) = r.peer
+	little.PutUint16(b[44:], r.port)
+	b[46], b[47], b[48] = byte(r.peerKind), byte(r.state), byte(r.class)
 	bits := byte(0)
 	if r.blocked {
 		bits |= packedBlocked
@@ -346,31 +347,28 @@ func (r *record) pack(b []byte, fd int, now int64) {
 	if r.slot != none {
 		bits |= packedMachine
 	}
-	b[61] = bits
+	b[49] = bits
 }
 
 // packedFD is the descriptor that a packed record is of, maxFD if it cannot be one.
-func packedFD(b []byte) int { return int(min(binary.LittleEndian.Uint32(b[24:]), maxFD)) }
+func packedFD(b []byte) int { return int(min(binary.LittleEndian.Uint32(b[16:]), maxFD)) }
 
 // unpack reads what pack has written. It reports whether that was a record, and
 // whether a machine follows.
 func (r *record) unpack(b []byte, now int64) (hasMachine, ok bool) {
 	little := binary.LittleEndian
 	b = b[:packedSize]
-	passed := func(at int) int64 { return max(0, int64(little.Uint64(b[at:]))) }
 	bits := b[packedSize-1]
 	*r = record{kind: isConn, prev: none, next: none, slot: none, watched: true,
 		id:         little.Uint64(b),
-		since:      now - passed(8),
-		finSince:   now - passed(16),
-		generation: little.Uint32(b[28:]),
-		unacked:    int32(little.Uint32(b[32:])),
-		interest:   little.Uint32(b[36:]),
-		peer:       [16]byte(b[40:56]),
-		port:       little.Uint16(b[56:]),
-		peerKind:   peerKind(b[58]),
-		state:      conn.State(b[59]),
-		class:      conn.Class(b[60]),
+		since:      now - max(0, int64(little.Uint64(b[8:]))),
+		generation: little.Uint32(b[20:]),
+		interest:   little.Uint32(b[24:]),
+		peer:       [16]byte(b[28:44]),
+		port:       little.Uint16(b[44:]),
+		peerKind:   peerKind(b[46]),
+		state:      conn.State(b[47]),
+		class:      conn.Class(b[48]),
 		blocked:    bits&packedBlocked != 0,
 		finSent:    bits&packedFINSent != 0,
 	}
@@ -389,7 +387,7 @@ func (l *Loop) install(fd int, r *record, m adoptedMachine) {
 		return
 	}
 	r.slot = l.machines.put(m.m)
-	l.machines.slots[r.slot].pace = m.pace
+	l.machines.slots[r.slot].ending = m.ending
 	l.scheduleRest(fd, r, m.m)
 }
 

@@ -104,8 +104,9 @@ func (l *Loop) expired(fd int, r *record) {
 	case r.class == conn.ForFIN && l.unacked(fd) > finUnacked:
 		// The client is silent, and has not got all of its last reply. That it may
 		// take as long as any other output.
-		r.unacked = l.unacked(fd)
-		l.machines.slots[r.slot].pace.renew()
+		s := &l.machines.slots[r.slot]
+		s.unacked = l.unacked(fd)
+		s.pace.renew()
 		l.place(fd, r, conn.ForWrite)
 	case r.slot != none:
 		m := l.machines.at(r.slot)
@@ -120,16 +121,16 @@ func (l *Loop) expired(fd int, r *record) {
 // buffer is large: it may be read all the while without room for more coming up.
 // Just as well its client may take what is there for a while, and not read.
 func (l *Loop) expiredOutput(fd int, r *record) {
-	n, p := l.unacked(fd), &l.machines.slots[r.slot].pace
-	acked := int64(r.unacked - n)
+	n, s := l.unacked(fd), &l.machines.slots[r.slot]
+	acked := int64(s.unacked - n)
 	switch {
 	case n <= finUnacked && r.finSent:
 		l.close(fd, r, nil)
 		return
 	case acked > 0 && !l.slow(r, acked):
-		r.unacked = n
-		p.acknowledge(acked)
-	case acked > 0 || p.quietFor(time.Duration(l.now-r.since)) >= l.timeouts[conn.ForWrite]:
+		s.unacked = n
+		s.pace.acknowledge(acked)
+	case acked > 0 || s.pace.quietFor(time.Duration(l.now-r.since)) >= l.timeouts[conn.ForWrite]:
 		l.reset(fd, r)
 		return
 	}

@@ -13,9 +13,16 @@ type machines struct {
 
 // slot is a machine while it is lent, and what else a connection needs only then.
 type slot struct {
-	m     *conn.Machine
-	pace  pace
+	m *conn.Machine
+	ending
 	timer *Timer // of a resumable reply
+}
+
+// ending is how fast the client is, and how its connection comes to its end.
+type ending struct {
+	pace     pace
+	finSince int64 // when FIN was sent
+	unacked  int32 // bytes, when the output came to a stop
 }
 
 // maxIdleMachines is how many are kept, with their buffers, for the next burst.

@@ -21,17 +21,15 @@ const (
 	isWatch
 )
 
-// record is what the loop knows of a descriptor between events. It has no
-// pointers, so the collector passes the slab by: fifty thousand idle
+// record is what the loop knows of a descriptor between events: a cache line. It has
+// no pointers, so the collector passes the slab by: fifty thousand idle
 // connections cost it nothing.
 type record struct {
 	id         uint64
 	since      int64 // of its last activity, what its deadline counts from
-	finSince   int64 // when FIN was sent
 	generation uint32
 	prev, next int32 // in the list of its class
 	slot       int32 // of its Machine, or none; of a listener
-	unacked    int32 // bytes, when the output came to a stop
 	interest   uint32
 	peer       [16]byte
 	port       uint16

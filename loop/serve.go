@@ -103,7 +103,7 @@ func (l *Loop) feed(fd int, r *record, p []byte) {
 	case slow: // it was the end
 		l.machines.slots[r.slot].pace = pace{}
 	}
-	if r.finSent && l.now-r.finSince > int64(lingerInAll) {
+	if r.finSent && l.now-l.machines.slots[r.slot].finSince > int64(lingerInAll) {
 		l.close(fd, r, nil)
 		return
 	}
@@ -172,7 +172,7 @@ func (l *Loop) settle(fd int, r *record, m *conn.Machine, a activity) bool {
 		return false
 	}
 	if m.State() == conn.Linger && !r.finSent {
-		r.finSent, r.finSince = true, l.now
+		r.finSent, l.machines.slots[r.slot].finSince = true, l.now
 		l.k.CloseWrite(fd)
 	}
 	if m.State() == conn.Closed {
@@ -329,7 +329,7 @@ func (l *Loop) flush(fd int, r *record, m *conn.Machine) (wrote int64) {
 		}
 		if full {
 			r.blocked = true
-			r.unacked = l.unacked(fd)
+			l.machines.slots[r.slot].unacked = l.unacked(fd)
 		}
 		if n > 0 {
 			m.Wrote(n)
