@@ -70,7 +70,11 @@ func (p *inPlace) tried(err error) {
 		p.fail(err)
 		return
 	}
-	p.l.Logger().Info("restarting in place", "generation", Generation()+1, "held", p.l.EpollSize(), "timers dropped", p.l.Timers()-1, "waiting for", p.l.Ties().String()) // one timer is for our patience
+	about := []any{"generation", Generation() + 1, "held", p.l.EpollSize(), "timers dropped", p.l.Timers() - 1} // one is for our patience
+	if ties := p.l.Ties(); ties.Sum() > 0 {
+		about = append(about, "waiting for", ties.String(), "at most", p.o.Patience)
+	}
+	p.l.Logger().Info("restarting in place", about...)
 	p.keep()
 }
 

@@ -3,6 +3,7 @@
 package restart
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -127,7 +128,10 @@ func (s *signals) obey(sig os.Signal) {
 	switch sig {
 	case syscall.SIGUSR2:
 		InPlace(s.l, s.o, func(err error) {
-			if err != nil {
+			switch {
+			case errors.Is(err, ErrStopping):
+				log.Info("no restart in place", "reason", err)
+			case err != nil:
 				log.Error("restart in place failed; serving on", "error", err)
 			}
 		})

@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 	}
 	program = filepath.Join(dir, "testbed")
 	build := exec.Command("go", "build", "-o", program, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // static, as docs/restarting.md recommends
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "building testbed:", err)
