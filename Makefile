@@ -15,7 +15,7 @@ FUZZTOTAL := 600s
 # How many schedules "make simulate" plays; "make test" plays 2,000.
 SEEDS := 20000
 
-.PHONY: help test race fuzz simulate lint bench install vet format
+.PHONY: help test race fuzz simulate restarts lint bench install vet format
 
 help:
 	@cat <<'END'
@@ -23,6 +23,7 @@ help:
 	make race      all tests under the race detector
 	make fuzz      each fuzz target for $(FUZZTIME), $(FUZZTOTAL) in all; FUZZTIME=60s gives it more
 	make simulate  $(SEEDS) hostile schedules on a simulated kernel
+	make restarts  three minutes of restarts under load, where the probe is beside the module
 	make bench     the short set of benchmarks, seven minutes; installs wrk, nginx and others, as root
 	make lint      gofmt, vet, staticcheck
 	END
@@ -36,6 +37,9 @@ simulate:
 
 race:
 	@CGO_ENABLED=1 go test -race ./...
+
+restarts:
+	@go test ./cmd/testbed -run RestartProbe -restartprobe 180s -timeout 20m
 
 bench:
 	@bash bench/install.sh

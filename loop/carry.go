@@ -52,7 +52,8 @@ func (t Ties) String() string {
 
 // Ties is for the loop's goroutine. It looks at every connection that has a request
 // on it.
-func (l *Loop) Ties() (t Ties) {
+func (in Inside) Ties() (t Ties) {
+	l := in.l
 	for i := range l.machines.slots {
 		m := l.machines.slots[i].m
 		if m == nil {
@@ -77,11 +78,12 @@ func (l *Loop) Ties() (t Ties) {
 	return t
 }
 
-// Rest writes down, for [Loop.Adopt] in another image of the program, all that this
+// Rest writes down, for [Inside.Adopt] in another image of the program, all that this
 // loop's connections need to go on, into the memory of room as far as that reaches, and tells the descriptors that must stay open
 // for it: those of connections, which Keep has readied, and others. AfterReply functions whose reply is not out get conn.ErrCarried. It is called on the loop's
-// goroutine, when there are no Ties, by package restart.
-func (l *Loop) Rest(room []byte) (written []byte, conns, others []int) {
+// goroutine, when there are no Ties.
+func (in Inside) Rest(room []byte) (written []byte, conns, others []int) {
+	l := in.l
 	w, machines := wire.NewWriter(room[:0]), &wire.Writer{}
 	w.Grow(l.conns*packedSize + 4096)
 	conns = make([]int, 0, l.conns)
@@ -157,9 +159,10 @@ type adoptedMachine struct {
 }
 
 // Adopt takes over the connections that Rest has written down, with the epoll set
-// that watches them. It is called before Run, and after Listen, by package restart. An
+// that watches them. It is called before Run, and after Listen. An
 // error says that the cargo cannot be read here; then nothing has been touched.
-func (l *Loop) Adopt(written []byte) (conns int, err error) {
+func (in Inside) Adopt(written []byte) (conns int, err error) {
+	l := in.l
 	if l.linux == nil || l.ran || l.conns > 0 {
 		return 0, errors.New("loop: connections are adopted before Run, once")
 	}
@@ -433,18 +436,18 @@ func isEpoll(fd int) bool {
 	return err == nil || err == unix.EINTR
 }
 
-// Listening is the listeners that are open. It is for package restart, on the loop's
-// goroutine.
-func (l *Loop) Listening() (all []cargo.Listener) {
+// Listening is the listeners that are open.
+func (in Inside) Listening() (all []cargo.Listener) {
+	l := in.l
 	for _, ln := range l.listeners {
 		all = append(all, cargo.Listener{FD: ln.fd, Network: ln.network, Address: ln.address})
 	}
 	return all
 }
 
-// Watched is the descriptors that were added under a name. It is for package restart,
-// on the loop's goroutine.
-func (l *Loop) Watched() (all []cargo.Named) {
+// Watched is the descriptors that were added under a name.
+func (in Inside) Watched() (all []cargo.Named) {
+	l := in.l
 	for _, w := range l.watches {
 		if !w.outbound && w.name != "" {
 			all = append(all, cargo.Named{FD: w.fd, Name: w.name})
@@ -454,8 +457,9 @@ func (l *Loop) Watched() (all []cargo.Named) {
 }
 
 // CloseListener takes what is in the queue of a listener that this process was left and
-// nobody has asked for, and closes it. It is for package restart, before Run.
-func (l *Loop) CloseListener(fd int) error {
+// nobody has asked for, and closes it. It is called before Run.
+func (in Inside) CloseListener(fd int) error {
+	l := in.l
 	if err := l.addListener(fd, socketFile{}); err != nil {
 		return err
 	}
@@ -464,7 +468,8 @@ func (l *Loop) CloseListener(fd int) error {
 }
 
 // Timers is how many functions of After wait, those of resumable replies left out.
-func (l *Loop) Timers() int {
+func (in Inside) Timers() int {
+	l := in.l
 	n := len(l.timers.heap)
 	for i := range l.machines.slots {
 		if t := l.machines.slots[i].timer; t != nil && t.i != none {
@@ -475,9 +480,9 @@ func (l *Loop) Timers() int {
 }
 
 // Keep has connections stay open over an exec: those accepted from now on, and with
-// each call at most n more descriptors. It reports whether those are all. It is for
-// package restart, on the loop's goroutine.
-func (l *Loop) Keep(n int) (all bool) {
+// each call at most n more descriptors. It reports whether those are all.
+func (in Inside) Keep(n int) (all bool) {
+	l := in.l
 	if l.keptTo == 0 {
 		l.linux.KeepAccepted(true)
 	}
@@ -488,7 +493,8 @@ func (l *Loop) Keep(n int) (all bool) {
 }
 
 // KeepNot undoes Keep.
-func (l *Loop) KeepNot() {
+func (in Inside) KeepNot() {
+	l := in.l
 	l.linux.KeepAccepted(false)
 	l.keep(0, len(l.records)*pageSize, false)
 	l.keptTo = 0
@@ -502,13 +508,12 @@ func (l *Loop) keep(from, to int, keep bool) {
 	}
 }
 
-// RestSize is how many bytes Rest is going to need, roughly. It is for package restart, on
-// the loop's goroutine.
-func (l *Loop) RestSize() int { return l.conns*packedSize + 64<<10 }
+// RestSize is how many bytes Rest is going to need, roughly.
+func (in Inside) RestSize() int { return in.l.conns*packedSize + 64<<10 }
 
 // EachTurn has f called at the end of each turn, when nothing that was posted waits,
-// as long as it returns true. It is for package restart, on the loop's goroutine.
-func (l *Loop) EachTurn(f func() bool) { l.eachTurn = f }
+// as long as it returns true.
+func (in Inside) EachTurn(f func() bool) { in.l.eachTurn = f }
 
 // endTurn calls the function of EachTurn.
 func (l *Loop) endTurn() {
@@ -518,8 +523,9 @@ func (l *Loop) endTurn() {
 }
 
 // BeginAnew has the deadlines of those who are between two requests, or in a head, count
-// from now. It is for package restart, on the loop's goroutine.
-func (l *Loop) BeginAnew() {
+// from now.
+func (in Inside) BeginAnew() {
+	l := in.l
 	for _, class := range [...]conn.Class{conn.ForHead, conn.ForNext} {
 		for fd := l.waiting[class].head; fd != none; fd = l.records.at(fd).next {
 			l.records.at(fd).since = l.now
@@ -530,8 +536,9 @@ func (l *Loop) BeginAnew() {
 // GiveUp is a last word before Cut. Who waits for the head of a reply gets 503, who waits
 // for nothing is closed, and who is in the middle of a reply is cut, so that it can tell.
 // It returns how many were told so, and cut. Those that have their last reply, this
-// or another, may still read it. It is for package restart, on the loop's goroutine.
-func (l *Loop) GiveUp() (told, cut int) {
+// or another, may still read it.
+func (in Inside) GiveUp() (told, cut int) {
+	l := in.l
 	var all []int
 	for class := range l.waiting {
 		for fd := l.waiting[class].head; fd != none; fd = l.records.at(fd).next {
@@ -556,7 +563,8 @@ func (l *Loop) GiveUp() (told, cut int) {
 }
 
 // Resumables is the names of the resumable replies that may be carried here.
-func (l *Loop) Resumables() (names []string) {
+func (in Inside) Resumables() (names []string) {
+	l := in.l
 	for _, r := range l.options.Resumables {
 		names = append(names, r.Name())
 	}
@@ -564,4 +572,4 @@ func (l *Loop) Resumables() (names []string) {
 }
 
 // Logger is that of the options.
-func (l *Loop) Logger() *slog.Logger { return l.options.Logger }
+func (in Inside) Logger() *slog.Logger { return in.l.options.Logger }

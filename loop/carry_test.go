@@ -73,11 +73,11 @@ func (i *image) start() {
 func (i *image) rest() (written []byte, conns, others []int) {
 	i.t.Helper()
 	i.on(func() {
-		i.EachTurn(func() bool {
-			if i.Ties().Sum() > 0 {
+		i.Inside().EachTurn(func() bool {
+			if i.Inside().Ties().Sum() > 0 {
 				return true
 			}
-			written, conns, others = i.Loop.Rest(nil)
+			written, conns, others = i.Loop.Inside().Rest(nil)
 			written = bytes.Clone(written)
 			i.shut = func() {} // all stays open
 			runtime.Goexit()
@@ -100,7 +100,7 @@ func (i *image) next() *image {
 		}
 	}
 	n.addr = i.addr
-	adopted, err := n.Adopt(written)
+	adopted, err := n.Inside().Adopt(written)
 	if err != nil || adopted != len(conns) || n.EpollSize() != size {
 		i.t.Fatalf("adopted %d of %d: %v; EpollSize is %d and was %d", adopted, len(conns), err, n.EpollSize(), size)
 	}
@@ -316,7 +316,7 @@ func TestTiesAreWaitedFor(t *testing.T) {
 	within(t, "a body", bodies)
 	ties := func(want Ties) {
 		t.Helper()
-		i.until("the ties", func() bool { return i.Ties() == want })
+		i.until("the ties", func() bool { return i.Inside().Ties() == want })
 	}
 	ties(Ties{Deferred: 1, Streams: 1, Bodies: 1})
 	var n *image
@@ -364,7 +364,7 @@ func TestPostsAreNotLostWhileALoopIsAdopted(t *testing.T) {
 				}
 			})
 		}
-		if _, err := n.Adopt(written); err != nil {
+		if _, err := n.Inside().Adopt(written); err != nil {
 			t.Fatal(err)
 		}
 		n.start()
@@ -415,16 +415,16 @@ func TestKeep(t *testing.T) {
 	all(false)
 	calls := 0
 	for done := false; !done; calls++ {
-		i.on(func() { done = i.Keep(100) })
+		i.on(func() { done = i.Inside().Keep(100) })
 		open(1)
 	}
 	if calls != 3 { // of a page of 256
 		t.Errorf("%d calls", calls)
 	}
 	open(300) // on the next page
-	i.on(func() { i.Keep(1000) })
+	i.on(func() { i.Inside().Keep(1000) })
 	all(true)
-	i.on(i.KeepNot)
+	i.on(i.Inside().KeepNot)
 	all(false)
 	open(1)
 	all(false)
@@ -442,7 +442,7 @@ func TestWhatCannotBeAdoptedTouchesNothing(t *testing.T) {
 	n := newImage(t, i.h, carried)
 	refused := func(what string, n *image, b []byte, says string) {
 		t.Helper()
-		if got, err := n.Adopt(b); err == nil || got != 0 || !strings.Contains(err.Error(), says) {
+		if got, err := n.Inside().Adopt(b); err == nil || got != 0 || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: adopted %d, %v; want %q", what, got, err, says)
 		}
 		if n.EpollSize() != 0 || n.conns != 0 {
@@ -464,10 +464,10 @@ func TestWhatCannotBeAdoptedTouchesNothing(t *testing.T) {
 			t.Errorf("descriptor %d is closed", fd)
 		}
 	}
-	if got, err := n.Adopt(written); err != nil || got != 3 {
+	if got, err := n.Inside().Adopt(written); err != nil || got != 3 {
 		t.Fatalf("then adopted %d, %v", got, err)
 	}
-	if _, err := n.Adopt(written); err == nil {
+	if _, err := n.Inside().Adopt(written); err == nil {
 		t.Error("adopted again")
 	}
 	n.addListener(i.listeners[0].fd, socketFile{})
@@ -487,10 +487,10 @@ func TestNoDescriptorIsAdoptedTwice(t *testing.T) {
 	twice := append(slices.Clone(written[:head-1]), 2)
 	twice = append(append(twice, written[head:]...), written[head:]...)
 	n := newImage(t, site, Options{})
-	if _, err := n.Adopt(twice); err == nil || !strings.Contains(err.Error(), "two connections") {
+	if _, err := n.Inside().Adopt(twice); err == nil || !strings.Contains(err.Error(), "two connections") {
 		t.Errorf("adopted twice: %v", err)
 	}
-	if got, err := n.Adopt(written); err != nil || got != 1 {
+	if got, err := n.Inside().Adopt(written); err != nil || got != 1 {
 		t.Fatal(got, err)
 	}
 	n.addListener(i.listeners[0].fd, socketFile{})
@@ -533,7 +533,7 @@ func FuzzAdopt(f *testing.F) {
 			t.Errorf("%d connections, EpollSize %d", l.conns, l.EpollSize())
 		}
 		if err == nil {
-			l.Rest(nil)
+			l.Inside().Rest(nil)
 			return
 		}
 		l.disown()
@@ -565,7 +565,7 @@ func restSeeds(f *testing.F) (seeds [][]byte) {
 		if sent != "" {
 			l.feed(pair[0], l.records.at(int32(pair[0])), []byte(sent))
 		}
-		written, _, _ := l.Rest(nil)
+		written, _, _ := l.Inside().Rest(nil)
 		i := image{}
 		seeds = append(seeds, bytes.Clone(written[i.restHeadSize(f, written)-1:]))
 		l.Cut()

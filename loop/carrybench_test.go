@@ -27,10 +27,10 @@ func BenchmarkCarry(b *testing.B) {
 		l.place(fd, r, conn.ForNext)
 		l.conns++
 	}
-	room := make([]byte, l.RestSize())
+	room := make([]byte, l.Inside().RestSize())
 	rest := func() []byte {
 		var c cargo.Cargo
-		loop, fds, _ := l.Rest(room)
+		loop, fds, _ := l.Inside().Rest(room)
 		c.Loop = loop
 		c.FDs.Add(fds...)
 		return c.Encode()

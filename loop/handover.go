@@ -23,8 +23,9 @@ type Handing struct {
 // HandSome takes connections that nothing ties to this image out of the loop, as many
 // as have at most so many descriptors, to be passed to another process; nil if there
 // are none. Resumable replies that the other process does not know stay; a nil knows is
-// for one that knows all. It is for package restart, on the loop's goroutine.
-func (l *Loop) HandSome(most int, knows func(resumable string) bool) *Handing {
+// for one that knows all.
+func (in Inside) HandSome(most int, knows func(resumable string) bool) *Handing {
+	l := in.l
 	h := &Handing{}
 	var w wire.Writer
 	for class := range l.waiting {
@@ -95,7 +96,8 @@ func (h *Handing) addFile(fd int) {
 }
 
 // Handed says that the other process has them: here their descriptors are closed.
-func (l *Loop) Handed(h *Handing) {
+func (in Inside) Handed(h *Handing) {
+	l := in.l
 	for _, c := range h.conns {
 		fd := int(c.FD)
 		r := l.records.at(int32(fd))
@@ -111,7 +113,8 @@ func (l *Loop) Handed(h *Handing) {
 }
 
 // TakeBack says that the other process does not have them: they go on here.
-func (l *Loop) TakeBack(h *Handing) {
+func (in Inside) TakeBack(h *Handing) {
+	l := in.l
 	for _, c := range h.conns {
 		fd := int(c.FD)
 		r := l.records.at(int32(fd))
@@ -134,9 +137,9 @@ func (l *Loop) TakeBack(h *Handing) {
 }
 
 // AdoptSome takes over what another process has handed. The descriptors are those that
-// were passed, in that order; names is what they were called there. It is for
-// package restart, on the loop's goroutine. An error says that none is taken over.
-func (l *Loop) AdoptSome(written []byte, names, fds []int) error {
+// were passed, in that order; names is what they were called there. An error says that none is taken over.
+func (in Inside) AdoptSome(written []byte, names, fds []int) error {
+	l := in.l
 	number := map[int]int{}
 	for i, name := range names {
 		number[name] = fds[i]
@@ -186,7 +189,8 @@ func (l *Loop) installNew(c *adopted) {
 
 // PauseListening has no listener watched: another process accepts from the same
 // sockets. With resume they are watched again.
-func (l *Loop) PauseListening(resume bool) {
+func (in Inside) PauseListening(resume bool) {
+	l := in.l
 	for _, ln := range l.listeners {
 		if !resume {
 			l.watchListener(ln, 0)
@@ -199,7 +203,8 @@ func (l *Loop) PauseListening(resume bool) {
 
 // AbandonListeners closes the listeners, which another process has too: what is in
 // their queues is left to that, as are the files of Unix sockets.
-func (l *Loop) AbandonListeners() {
+func (in Inside) AbandonListeners() {
+	l := in.l
 	l.stopping.Store(true)
 	for len(l.listeners) > 0 {
 		ln := l.listeners[len(l.listeners)-1]
@@ -209,4 +214,4 @@ func (l *Loop) AbandonListeners() {
 }
 
 // Conns is how many connections the loop has. It is for the loop's goroutine.
-func (l *Loop) Conns() int { return l.conns }
+func (in Inside) Conns() int { return in.l.conns }

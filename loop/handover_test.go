@@ -17,7 +17,7 @@ import (
 // hand takes connections out of the image, as many as have at most so many descriptors.
 func (i *image) hand(most int) (h *Handing) {
 	i.t.Helper()
-	i.on(func() { h = i.HandSome(most, nil) })
+	i.on(func() { h = i.Inside().HandSome(most, nil) })
 	return h
 }
 
@@ -40,7 +40,7 @@ func (i *image) handTo(t *testing.T, n *image) (left int) {
 	for {
 		h := i.hand(5)
 		if h == nil {
-			i.on(func() { left = i.Conns() })
+			i.on(func() { left = i.Inside().Conns() })
 			return left
 		}
 		if len(h.FDs) > 5 {
@@ -48,11 +48,11 @@ func (i *image) handTo(t *testing.T, n *image) (left int) {
 		}
 		as := passed(t, h.FDs)
 		n.on(func() {
-			if err := n.AdoptSome(h.Written, h.FDs, as); err != nil {
+			if err := n.Inside().AdoptSome(h.Written, h.FDs, as); err != nil {
 				t.Error(err)
 			}
 		})
-		i.on(func() { i.Handed(h) })
+		i.on(func() { i.Inside().Handed(h) })
 	}
 }
 
@@ -155,7 +155,7 @@ func TestConnectionsAreTakenBack(t *testing.T) {
 		if more := a.hand(100); more != nil {
 			t.Errorf("taken out twice: %+v", more)
 		}
-		a.on(func() { a.TakeBack(h) })
+		a.on(func() { a.Inside().TakeBack(h) })
 		idle.want(200, "hello")
 		a.held(all)
 	}
@@ -181,7 +181,7 @@ func TestWhoIsAwayIsLeftAlone(t *testing.T) {
 	if n := a.EpollSize(); n != 2 {
 		t.Errorf("EpollSize is %d", n)
 	}
-	a.on(func() { a.TakeBack(h) })
+	a.on(func() { a.Inside().TakeBack(h) })
 	c.ask("/", 200, "hello")
 	a.finish()
 }
@@ -199,7 +199,7 @@ func TestBatchThatIsNoneIsRefusedWhole(t *testing.T) {
 		t.Helper()
 		size := b.EpollSize()
 		b.on(func() {
-			if err := b.AdoptSome(written, names, fds); err == nil {
+			if err := b.Inside().AdoptSome(written, names, fds); err == nil {
 				t.Errorf("%s: adopted", what)
 			}
 		})
@@ -220,12 +220,12 @@ func TestBatchThatIsNoneIsRefusedWhole(t *testing.T) {
 	}
 	refused("one descriptor for all", h.Written, h.FDs, same)
 	b.on(func() {
-		if err := b.AdoptSome(h.Written, h.FDs, as); err != nil {
+		if err := b.Inside().AdoptSome(h.Written, h.FDs, as); err != nil {
 			t.Error(err)
 		}
 	})
 	refused("a second time", h.Written, h.FDs, as)
-	a.on(func() { a.Handed(h) })
+	a.on(func() { a.Inside().Handed(h) })
 	c.ask("/", 200, "hello")
 	d.want(200, string(big))
 	w.ask("/", 200, "hello")
@@ -236,16 +236,16 @@ func TestBatchThatIsNoneIsRefusedWhole(t *testing.T) {
 // The listener of another process goes on while this one does not look at it.
 func TestListenersPauseAndAreLeft(t *testing.T) {
 	a := firstImage(t, site, Options{})
-	a.on(func() { a.PauseListening(false) })
+	a.on(func() { a.Inside().PauseListening(false) })
 	c := a.dial()
 	c.send(get("/"))
 	a.held(Held{Listeners: 1})
-	a.on(func() { a.PauseListening(true) })
+	a.on(func() { a.Inside().PauseListening(true) })
 	c.want(200, "hello")
 	var other int
 	a.on(func() {
 		other = passed(t, []int{a.listeners[0].fd})[0]
-		a.AbandonListeners()
+		a.Inside().AbandonListeners()
 	})
 	defer unix.Close(other)
 	if n := a.EpollSize(); n != 1 {

@@ -401,7 +401,8 @@ func (l *Loop) LastReplies() {
 
 // WhenEmpty has f called once, on the loop, when there is no connection, at once if
 // there is none. It is called on the loop's goroutine.
-func (l *Loop) WhenEmpty(f func()) {
+func (in Inside) WhenEmpty(f func()) {
+	l := in.l
 	if l.conns == 0 {
 		f()
 		return

@@ -21,7 +21,7 @@ func Drain(ctx context.Context, l *loop.Loop) (left loop.Held, err error) {
 	err = l.Post(func() {
 		l.StopListening()
 		l.LastReplies()
-		l.WhenEmpty(func() { close(empty) })
+		l.Inside().WhenEmpty(func() { close(empty) })
 	})
 	if errors.Is(err, loop.ErrStopped) {
 		return loop.Held{}, nil

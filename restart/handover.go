@@ -107,7 +107,7 @@ func (h *handOver) start() error {
 }
 
 func (h *handOver) startChild(theirs *os.File) error {
-	passed, err := pass(cargo.Cargo{Generation: Generation() + 1, Listeners: h.l.Listening()})
+	passed, err := pass(cargo.Cargo{Generation: Generation() + 1, Listeners: h.l.Inside().Listening()})
 	if err != nil {
 		return err
 	}
@@ -153,18 +153,18 @@ func (h *handOver) hear(loop.Events) {
 		h.limit.Stop()
 		h.ready, h.known = true, strings.Split(string(b[1:n]), nameEnd)
 		stateOf(h.l).cancel = nil // it serves
-		h.l.Logger().Info("handing over", "pid", h.child.Process.Pid, "connections", h.l.Conns())
+		h.l.Inside().Logger().Info("handing over", "pid", h.child.Process.Pid, "connections", h.l.Inside().Conns())
 		notify(fmt.Sprintf("MAINPID=%d", h.child.Process.Pid), "READY=1")
-		h.l.PauseListening(false)
+		h.l.Inside().PauseListening(false)
 		if h.o.Deadline > 0 {
 			h.limit = h.l.After(h.o.Deadline, h.late)
 		}
-		h.l.EachTurn(h.move)
+		h.l.Inside().EachTurn(h.move)
 	case sayGot:
 		if h.sent != nil {
 			h.patience.Stop()
 			h.moved += len(h.sent.FDs)
-			h.l.Handed(h.sent)
+			h.l.Inside().Handed(h.sent)
 			h.sent = nil
 		}
 	case sayRefused:
@@ -182,8 +182,8 @@ const nameEnd = "\x00"
 
 // late cuts what could not be handed over in time.
 func (h *handOver) late() {
-	told, cut := h.l.GiveUp()
-	h.l.Logger().Warn("hand-over: the deadline has passed", "told 503", told, "cut", cut)
+	told, cut := h.l.Inside().GiveUp()
+	h.l.Inside().Logger().Warn("hand-over: the deadline has passed", "told 503", told, "cut", cut)
 	h.limit = h.l.After(2*lastLinger, h.l.Cut)
 }
 
@@ -195,7 +195,7 @@ func (h *handOver) move() (again bool) {
 	if h.sent != nil {
 		return true
 	}
-	if h.sent = h.l.HandSome(perMessage, h.knows); h.sent != nil {
+	if h.sent = h.l.Inside().HandSome(perMessage, h.knows); h.sent != nil {
 		h.patience = h.l.After(h.o.Trial, func() { h.fail(fmt.Errorf("it has not taken connections within %v", h.o.Trial)) })
 		if err := send(h.socket, h.sent); err != nil {
 			h.fail(err)
@@ -203,7 +203,7 @@ func (h *handOver) move() (again bool) {
 		}
 		return true
 	}
-	if h.l.Conns() > 0 {
+	if h.l.Inside().Conns() > 0 {
 		return true
 	}
 	h.end()
@@ -221,8 +221,8 @@ func (h *handOver) end() {
 	if locked != nil {
 		locked.given = true
 	}
-	h.l.AbandonListeners()
-	h.l.Logger().Info("handed over", "pid", h.child.Process.Pid, "descriptors", h.moved)
+	h.l.Inside().AbandonListeners()
+	h.l.Inside().Logger().Info("handed over", "pid", h.child.Process.Pid, "descriptors", h.moved)
 	s.gone = true
 	for _, r := range s.waiting {
 		s.running = append(s.running, r.done...)
@@ -244,11 +244,11 @@ func (h *handOver) fail(err error) {
 	h.child.Process.Kill() // it is ours, and has not been waited for if it still runs
 	if h.sent != nil {
 		h.patience.Stop()
-		h.l.TakeBack(h.sent)
+		h.l.Inside().TakeBack(h.sent)
 		h.sent = nil
 	}
 	if h.ready {
-		h.l.PauseListening(true)
+		h.l.Inside().PauseListening(true)
 		notify(fmt.Sprintf("MAINPID=%d", os.Getpid()))
 	}
 	stateOf(h.l).cancel = nil
@@ -305,7 +305,7 @@ func succeed(l *loop.Loop, socket, stderr int) error {
 		return err
 	}
 	stateOf(l).busy = true // until all has come
-	_, err = unix.Write(socket, append([]byte{sayReady}, strings.Join(l.Resumables(), nameEnd)...))
+	_, err = unix.Write(socket, append([]byte{sayReady}, strings.Join(l.Inside().Resumables(), nameEnd)...))
 	return os.NewSyscallError("write", err)
 }
 
@@ -331,7 +331,7 @@ func (s *successor) hear(loop.Events) {
 		return
 	}
 	if err := s.take(rights[:rn], flags); err != nil {
-		s.l.Logger().Error("hand-over refused", "error", err)
+		s.l.Inside().Logger().Error("hand-over refused", "error", err)
 		unix.Write(s.socket, append([]byte{sayRefused}, err.Error()...))
 		return
 	}
@@ -385,7 +385,7 @@ func (s *successor) take(rights []byte, flags int) (err error) {
 	if r.Err() != nil || len(names) != len(fds)-1 {
 		return errors.New("a batch does not name its descriptors")
 	}
-	if err := s.l.AdoptSome(written, names, fds[1:]); err != nil {
+	if err := s.l.Inside().AdoptSome(written, names, fds[1:]); err != nil {
 		return err
 	}
 	unix.Close(fds[0])

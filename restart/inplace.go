@@ -35,7 +35,7 @@ func InPlace(l *loop.Loop, o Options, done func(error)) {
 		p := &inPlace{l: l, o: o.withDefaults()}
 		stateOf(l).cancel = p.fail
 		reloading()
-		c := cargo.Cargo{Listeners: l.Listening(), Named: l.Watched()}
+		c := cargo.Cargo{Listeners: l.Inside().Listening(), Named: l.Inside().Watched()}
 		go func() {
 			err := first.try(c, p.o.Trial)
 			l.Post(func() { p.tried(err) })
@@ -62,19 +62,19 @@ func (p *inPlace) tried(err error) {
 		return
 	}
 	p.patience = p.l.After(p.o.Patience, func() {
-		p.fail(fmt.Errorf("restart: after %v there still are %v; a hand-over does not wait for them", p.o.Patience, p.l.Ties()))
+		p.fail(fmt.Errorf("restart: after %v there still are %v; a hand-over does not wait for them", p.o.Patience, p.l.Inside().Ties()))
 	})
 	// A child that is started from now on would inherit connections.
 	syscall.ForkLock.RLock()
-	if p.hold, err = cargo.NewHold(p.l.RestSize() + 4*p.l.Conns()); err != nil {
+	if p.hold, err = cargo.NewHold(p.l.Inside().RestSize() + 4*p.l.Inside().Conns()); err != nil {
 		p.fail(err)
 		return
 	}
-	about := []any{"generation", Generation() + 1, "held", p.l.EpollSize(), "timers dropped", p.l.Timers() - 1} // one is for our patience
-	if ties := p.l.Ties(); ties.Sum() > 0 {
+	about := []any{"generation", Generation() + 1, "held", p.l.EpollSize(), "timers dropped", p.l.Inside().Timers() - 1} // one is for our patience
+	if ties := p.l.Inside().Ties(); ties.Sum() > 0 {
 		about = append(about, "waiting for", ties.String(), "at most", p.o.Patience)
 	}
-	p.l.Logger().Info("restarting in place", about...)
+	p.l.Inside().Logger().Info("restarting in place", about...)
 	p.keep()
 }
 
@@ -89,15 +89,15 @@ func (p *inPlace) keep() {
 	if p.over {
 		return
 	}
-	if all := p.hold.Prepare(prepareAtOnce) && p.l.Keep(keepAtOnce); !all {
+	if all := p.hold.Prepare(prepareAtOnce) && p.l.Inside().Keep(keepAtOnce); !all {
 		p.l.Post(p.keep)
 		return
 	}
-	p.l.EachTurn(func() (again bool) {
+	p.l.Inside().EachTurn(func() (again bool) {
 		if p.over {
 			return false
 		}
-		if p.l.Ties().Sum() > 0 {
+		if p.l.Inside().Ties().Sum() > 0 {
 			return true
 		}
 		p.fail(p.leave())
@@ -113,7 +113,7 @@ func (p *inPlace) fail(err error) {
 	p.over = true
 	if p.patience != nil {
 		p.patience.Stop()
-		p.l.KeepNot()
+		p.l.Inside().KeepNot()
 		if p.hold != nil {
 			p.hold.Drop()
 		}
@@ -129,9 +129,9 @@ func (p *inPlace) leave() error {
 		return os.NewSyscallError("open", err)
 	}
 	defer unix.Close(exe)
-	c := cargo.Cargo{Generation: Generation() + 1, Listeners: p.l.Listening(), Named: p.l.Watched()}
+	c := cargo.Cargo{Generation: Generation() + 1, Listeners: p.l.Inside().Listening(), Named: p.l.Inside().Watched()}
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // clients wait
-	written, conns, few := p.l.Rest(p.hold.Room())
+	written, conns, few := p.l.Inside().Rest(p.hold.Room())
 	c.Loop = written
 	few = append(few, exe)
 	for _, ln := range c.Listeners {

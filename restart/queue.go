@@ -144,7 +144,7 @@ func again(l *loop.Loop, kinds string) {
 		}
 		log := func(err error) {
 			if err != nil {
-				l.Logger().Error("restart failed; serving on", "error", err)
+				l.Inside().Logger().Error("restart failed; serving on", "error", err)
 			}
 		}
 		switch kind(k) {

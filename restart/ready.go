@@ -44,7 +44,7 @@ func Ready(l *loop.Loop) (adopted int, err error) {
 	if here.Err == nil && here.Cargo != nil {
 		generation.Store(here.Cargo.Generation)
 		if len(here.Cargo.Loop) > 0 {
-			adopted, here.Err = l.Adopt(here.Cargo.Loop)
+			adopted, here.Err = l.Inside().Adopt(here.Cargo.Loop)
 		}
 	}
 	if here.Err != nil {
@@ -53,7 +53,7 @@ func Ready(l *loop.Loop) (adopted int, err error) {
 	if reason, ok := os.LookupEnv(failed); ok {
 		os.Unsetenv(failed)
 		generation.Add(^uint64(0)) // it was no restart
-		l.Logger().Error("restart in place failed; serving on", "error", reason)
+		l.Inside().Logger().Error("restart in place failed; serving on", "error", reason)
 	}
 	if here.Cargo != nil {
 		here.Cargo.Close()
@@ -128,7 +128,7 @@ func leaveRest(l *loop.Loop, here *cargo.Inherited) error {
 	}
 	listeners, named := here.Left()
 	for _, fd := range listeners {
-		if err := l.CloseListener(fd); err != nil {
+		if err := l.Inside().CloseListener(fd); err != nil {
 			return err
 		}
 	}

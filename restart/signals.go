@@ -124,7 +124,7 @@ func (s *signals) goOn() {
 }
 
 func (s *signals) obey(sig os.Signal) {
-	log := s.l.Logger()
+	log := s.l.Inside().Logger()
 	switch sig {
 	case syscall.SIGUSR2:
 		InPlace(s.l, s.o, func(err error) {

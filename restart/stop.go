@@ -42,7 +42,7 @@ func stop(l *loop.Loop, o Options, h conn.Handler) {
 	s.leaving = true
 	s.cancelAll()
 	notify("STOPPING=1")
-	l.Logger().Info("stopping", "held", l.EpollSize())
+	l.Inside().Logger().Info("stopping", "held", l.EpollSize())
 	shut := func() {
 		l.StopListening()
 		l.LastReplies()
@@ -50,7 +50,7 @@ func stop(l *loop.Loop, o Options, h conn.Handler) {
 			l.Post(func() { l.SetHandler(h) }) // behind that: each 503 says that it was the last
 		}
 		l.SetTimeouts(loop.Timeouts{Head: o.Head, Idle: o.Grace, Linger: lastLinger})
-		l.Post(l.BeginAnew)
+		l.Post(l.Inside().BeginAnew)
 	}
 	if o.Delay > 0 {
 		l.After(o.Delay, shut)
@@ -59,8 +59,8 @@ func stop(l *loop.Loop, o Options, h conn.Handler) {
 	}
 	if o.Deadline > 0 {
 		l.After(o.Delay+o.Deadline, func() {
-			told, cut := l.GiveUp()
-			l.Logger().Warn("stop: the deadline has passed", "told 503", told, "cut", cut)
+			told, cut := l.Inside().GiveUp()
+			l.Inside().Logger().Warn("stop: the deadline has passed", "told 503", told, "cut", cut)
 			l.After(2*lastLinger, l.Cut)
 		})
 	}
