@@ -372,7 +372,9 @@ func TestNothingGrowsFromRestartToRestart(t *testing.T) {
 					b.awaitLog("handed over", n+1)
 					b.until("one process", func() bool { return len(b.processes()) == 1 })
 				}
-				idle[n%len(idle)].wantHello()
+				c := idle[n%len(idle)]
+				c.SetDeadline(time.Now().Add(patience))
+				c.wantHello()
 				if all := b.processes(); len(all) > 2 {
 					t.Errorf("%d processes", len(all))
 				}
