@@ -51,18 +51,17 @@ func to(s ...State) (bits uint16) {
 // move goes to the next state. A move that the table does not have is a fault
 // of this package.
 func (m *Machine) move(next State) {
-	if moves[m.state]&(1<<(next&15)) == 0 || m.env.moved != nil {
-		m.note(next)
+	if moves[m.state]&(1<<(next&15)) == 0 {
+		m.noMove(next)
+	}
+	if m.env.moved != nil {
+		m.env.moved(m.state, next)
 	}
 	m.state = next
 }
 
-// note is apart from move for speed.
-func (m *Machine) note(next State) {
-	if moves[m.state]&(1<<next) == 0 {
-		panic("conn: no move from " + m.state.String() + " to " + next.String())
-	}
-	m.env.moved(m.state, next)
+func (m *Machine) noMove(next State) {
+	panic("conn: no move from " + m.state.String() + " to " + next.String())
 }
 
 // Class is what a connection waits for, the kind of deadline it is under.

@@ -1,6 +1,9 @@
 package httpparse
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestAppendPath(t *testing.T) {
 	tests := []struct{ about, path, want string }{
@@ -65,6 +68,34 @@ func TestAppendPath(t *testing.T) {
 			t.Errorf("%s: %s is called plain", tt.about, tt.path)
 		}
 	}
+}
+
+// The request line's fast way and the slow one agree on which paths are plain, and such
+// a path is left alone.
+func TestPlainIsPlainPath(t *testing.T) {
+	const letters = "/.a%?!'"
+	var try func(path string, deeper int)
+	try = func(path string, deeper int) {
+		var h Head
+		n, bad := h.Parse([]byte("GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n"), Limits{Bytes: 1000, Fields: 10})
+		if bad == nil && n > 0 {
+			p, _, _ := strings.Cut(path, "?")
+			if h.Plain != plainPath([]byte(p)) {
+				t.Errorf("%q: plain is %v", path, h.Plain)
+			}
+			if h.Plain && string(AppendPath(nil, []byte(p))) != p {
+				t.Errorf("%q is called plain and changes", path)
+			}
+		}
+		if deeper > 0 {
+			for _, c := range letters {
+				try(path+string(c), deeper-1)
+			}
+		}
+	}
+	try("/", 5)
+	try("/aaaaaa", 4) // across the end of a word
+	try("/aaaaa/", 4)
 }
 
 func TestPlainPath(t *testing.T) {

@@ -79,9 +79,10 @@ func (in Inside) Ties() (t Ties) {
 }
 
 // Rest writes down, for [Inside.Adopt] in another image of the program, all that this
-// loop's connections need to go on, into the memory of room as far as that reaches, and tells the descriptors that must stay open
-// for it: those of connections, which Keep has readied, and others. AfterReply functions whose reply is not out get conn.ErrCarried. It is called on the loop's
-// goroutine, when there are no Ties.
+// loop's connections need to go on, into the memory of room as far as that reaches, and
+// tells the descriptors that must stay open for it: those of connections, which Keep has
+// readied, and others. AfterReply functions whose reply is not out get conn.ErrCarried.
+// It is called on the loop's goroutine, when there are no Ties.
 func (in Inside) Rest(room []byte) (written []byte, conns, others []int) {
 	l := in.l
 	w, machines := wire.NewWriter(room[:0]), &wire.Writer{}
@@ -244,6 +245,11 @@ func (l *Loop) disown() {
 			l.records.at(fd).kind = isFree
 		}
 		l.waiting[class] = list{head: none, tail: none}
+	}
+	for i := range l.machines.slots {
+		if t := l.machines.slots[i].timer; t != nil {
+			t.Stop()
+		}
 	}
 	l.held.Add(-int64(l.conns))
 	l.conns, l.machines, l.again = 0, machines{}, nil

@@ -524,6 +524,7 @@ func FuzzAdopt(f *testing.F) {
 	head.Uint(0) // descriptors of its own
 	for _, b := range restSeeds(f) {
 		f.Add(b)
+		f.Add(append(b, 0)) // is refused when all of it has been taken over
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l := newLoop(linux, site, carried)
@@ -542,7 +543,7 @@ func FuzzAdopt(f *testing.F) {
 				t.Errorf("descriptor %d is left", fd)
 			}
 		}
-		if l.conns != 0 || l.EpollSize() != 0 || len(l.machines.slots) > 0 {
+		if l.conns != 0 || l.EpollSize() != 0 || len(l.machines.slots) > 0 || len(l.timers.heap) > 0 {
 			t.Errorf("%d connections are left, EpollSize %d", l.conns, l.EpollSize())
 		}
 	})

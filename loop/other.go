@@ -2,4 +2,4 @@
 
 package loop
 
-var _ = catboat_loop_needs_Linux // for epoll(7), accept4(2) and eventfd(2)
+var _ = catboat_loop_needs_Linux // for epoll(7), accept4(2), eventfd(2) and timerfd_create(2)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -70,11 +69,9 @@ func (p *inPlace) tried(err error) {
 		p.fail(err)
 		return
 	}
-	about := []any{"generation", Generation() + 1, "held", p.l.EpollSize(), "timers dropped", p.l.Inside().Timers() - 1} // one is for our patience
 	if ties := p.l.Inside().Ties(); ties.Sum() > 0 {
-		about = append(about, "waiting for", ties.String(), "at most", p.o.Patience)
+		p.l.Inside().Logger().Info("restart in place waits", "for", ties.String(), "at most", p.o.Patience)
 	}
-	p.l.Inside().Logger().Info("restarting in place", about...)
 	p.keep()
 }
 
@@ -89,7 +86,12 @@ func (p *inPlace) keep() {
 	if p.over {
 		return
 	}
-	if all := p.hold.Prepare(prepareAtOnce) && p.l.Inside().Keep(keepAtOnce); !all {
+	ready, err := p.hold.Prepare(prepareAtOnce)
+	switch {
+	case err != nil:
+		p.fail(err)
+		return
+	case !ready || !p.l.Inside().Keep(keepAtOnce):
 		p.l.Post(p.keep)
 		return
 	}
@@ -124,13 +126,13 @@ func (p *inPlace) fail(err error) {
 
 // leave executes the program. It returns only if that fails.
 func (p *inPlace) leave() error {
+	logged := p.log()
 	exe, err := unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return os.NewSyscallError("open", err)
 	}
 	defer unix.Close(exe)
 	c := cargo.Cargo{Generation: Generation() + 1, Listeners: p.l.Inside().Listening(), Named: p.l.Inside().Watched()}
-	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // clients wait
 	written, conns, few := p.l.Inside().Rest(p.hold.Room())
 	c.Loop = written
 	few = append(few, exe)
@@ -166,12 +168,24 @@ func (p *inPlace) leave() error {
 			passOn += " " + string(hup)
 		}
 	}
+	<-logged
 	err = first.execWith(syscall.Exec, environment(first.environment,
 		cargo.Variable+"="+cargo.Value(fd, exe), againVariable+"="+passOn))
 	if s.signals != nil {
 		s.signals.goOn()
 	}
 	return errors.Join(err, keepAll(few, false))
+}
+
+// log tells of the restart while the rest of it goes on, since clients wait.
+func (p *inPlace) log() (logged chan struct{}) {
+	logged = make(chan struct{})
+	held, timers := p.l.EpollSize(), p.l.Inside().Timers()-1 // one is for our patience
+	go func() {
+		defer close(logged)
+		p.l.Inside().Logger().Info("restarting in place", "generation", Generation()+1, "held", held, "timers dropped", timers)
+	}()
+	return logged
 }
 
 func keepAll(fds []int, keep bool) (err error) {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"iter"
-	"math"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -121,7 +120,7 @@ func putHeader(b []byte, loop int) {
 // not a cargo that this image can read.
 func Decode(b []byte) (*Cargo, error) {
 	if len(b) < header || !bytes.Equal(b[:len(magic)], magic) {
-		return nil, errors.New("cargo: not one")
+		return nil, errNoCargo
 	}
 	version, sum := binary.LittleEndian.Uint32(b[8:]), binary.LittleEndian.Uint32(b[28:])
 	length, loop := binary.LittleEndian.Uint64(b[12:]), binary.LittleEndian.Uint64(b[20:])
@@ -150,6 +149,8 @@ func Decode(b []byte) (*Cargo, error) {
 	return c, nil
 }
 
+var errNoCargo = errors.New("cargo: not one")
+
 const seals = unix.F_SEAL_WRITE | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 
 // Seal puts the cargo into memory that nobody can change any more, and returns its
@@ -157,6 +158,10 @@ const seals = unix.F_SEAL_WRITE | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F
 func (c *Cargo) Seal() (fd int, err error) {
 	h, err := NewHold(len(c.Loop) + len(c.FDs) + 1024)
 	if err != nil {
+		return -1, err
+	}
+	if _, err := h.Prepare(len(h.b)); err != nil {
+		h.Drop()
 		return -1, err
 	}
 	return h.Seal(c)
@@ -176,8 +181,8 @@ func Open(fd int) (*Cargo, error) {
 	if err := unix.Fstat(fd, &stat); err != nil {
 		return nil, os.NewSyscallError("fstat", err)
 	}
-	if stat.Size == 0 || stat.Size > math.MaxInt {
-		return Decode(nil)
+	if stat.Size < header { // and of nothing there is no mapping
+		return nil, errNoCargo
 	}
 	b, err := unix.Mmap(fd, 0, int(stat.Size), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_POPULATE)
 	if err != nil {

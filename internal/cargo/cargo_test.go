@@ -124,7 +124,10 @@ func TestHoldSealsWhatIsInItAndBesideIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer h.Drop()
-		for !h.Prepare(10_000) {
+		for all := false; !all; {
+			if all, err = h.Prepare(10_000); err != nil {
+				t.Fatal(err)
+			}
 		}
 		c := full()
 		if row.inRoom {

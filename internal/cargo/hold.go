@@ -23,9 +23,9 @@ func NewHold(room int) (*Hold, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("memfd_create", err)
 	}
-	if err := unix.Fallocate(fd, 0, 0, int64(header+room)); err != nil { // or writing to it might be a fault
+	if err := unix.Ftruncate(fd, int64(header+room)); err != nil {
 		unix.Close(fd)
-		return nil, os.NewSyscallError("fallocate", err)
+		return nil, os.NewSyscallError("ftruncate", err)
 	}
 	b, err := unix.Mmap(fd, 0, header+room, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
@@ -35,12 +35,23 @@ func NewHold(room int) (*Hold, error) {
 	return &Hold{fd: fd, b: b}, nil
 }
 
-// Prepare makes n more bytes ready, and reports whether those are all.
-func (h *Hold) Prepare(n int) (all bool) {
-	for to := min(h.ready+n, len(h.b)); h.ready < to; h.ready += os.Getpagesize() {
+// Prepare makes n more bytes ready, and reports whether those are all. Nothing may be
+// written before: where there is no memory that would be a fault, and this is an error.
+func (h *Hold) Prepare(n int) (all bool, err error) {
+	n = min(n, len(h.b)-h.ready)
+	for {
+		err = unix.Fallocate(h.fd, 0, int64(h.ready), int64(n))
+		if err == nil {
+			break
+		}
+		if err != unix.EINTR { // some kernels give up at any signal
+			return false, os.NewSyscallError("fallocate", err)
+		}
+	}
+	for to := h.ready + n; h.ready < to; h.ready = min(h.ready+os.Getpagesize(), to) {
 		h.b[h.ready] = 0
 	}
-	return h.ready >= len(h.b)
+	return h.ready == len(h.b), nil
 }
 
 // Room is where the loop's part is to be written.
@@ -48,7 +59,7 @@ func (h *Hold) Room() []byte { return h.b[header:header] }
 
 // Seal completes the cargo, of which Loop mostly is in the Room, and returns its
 // descriptor, close-on-exec. Nobody can change it any more. The Hold is gone, and
-// with it what is in the Room.
+// with it what is in the Room and c.Loop.
 func (h *Hold) Seal(c *Cargo) (fd int, err error) {
 	loop := h.b[:header]
 	if len(c.Loop) > 0 && len(h.b) > header && &c.Loop[0] == &h.b[header] {
@@ -63,7 +74,7 @@ func (h *Hold) Seal(c *Cargo) (fd int, err error) {
 		err = h.write(b)
 	}
 	unix.Munmap(h.b)
-	h.b = nil
+	h.b, c.Loop = nil, nil // which may have been there
 	if err == nil {
 		_, err = unix.FcntlInt(uintptr(h.fd), unix.F_ADD_SEALS, seals)
 		err = os.NewSyscallError("fcntl", err)

@@ -195,10 +195,15 @@ const yieldEvery = 8 * time.Millisecond
 // blocks would hold up the collector. It does not look where that was in vain,
 // as with a single client that waits for its answer before it asks again.
 func (k *Linux) Wait(events []Event, d time.Duration) (int, syscall.Errno) {
+	n, errno := k.wait(events, d)
 	if k.now-k.yielded > yieldEvery {
 		k.yielded = k.now
 		runtime.Gosched()
 	}
+	return n, errno
+}
+
+func (k *Linux) wait(events []Event, d time.Duration) (int, syscall.Errno) {
 	quickly := k.now-k.waited < quick
 	k.waited = k.now
 	if !k.alone || !quickly || d == 0 {
