@@ -129,6 +129,9 @@ func TestHoldSealsWhatIsInItAndBesideIt(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		if all, err := h.Prepare(1); !all || err != nil {
+			t.Errorf("%s: all is ready, and then %v, %v", row.name, all, err)
+		}
 		c := full()
 		if row.inRoom {
 			c.Loop = append(h.Room(), c.Loop...)

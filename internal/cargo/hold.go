@@ -38,7 +38,9 @@ func NewHold(room int) (*Hold, error) {
 // Prepare makes n more bytes ready, and reports whether those are all. Nothing may be
 // written before: where there is no memory that would be a fault, and this is an error.
 func (h *Hold) Prepare(n int) (all bool, err error) {
-	n = min(n, len(h.b)-h.ready)
+	if n = min(n, len(h.b)-h.ready); n == 0 {
+		return true, nil
+	}
 	for {
 		err = unix.Fallocate(h.fd, 0, int64(h.ready), int64(n))
 		if err == nil {
