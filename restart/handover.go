@@ -73,6 +73,7 @@ type handOver struct {
 
 func beginHandOver(l *loop.Loop, o Options) {
 	h := &handOver{l: l, o: o, exited: make(chan struct{})}
+	l.Inside().Logger().Info("starting the successor", "path", first.path, "at most", o.Trial)
 	reloading()
 	if err := h.start(); err != nil {
 		finish(l, fmt.Errorf("restart: starting the successor: %w", err))

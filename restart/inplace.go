@@ -35,6 +35,7 @@ func InPlace(l *loop.Loop, o Options, done func(error)) {
 		stateOf(l).cancel = p.fail
 		reloading()
 		c := cargo.Cargo{Listeners: l.Inside().Listening(), Named: l.Inside().Watched()}
+		l.Inside().Logger().Info("trying the new program", "path", first.path, "at most", p.o.Trial)
 		go func() {
 			err := first.try(c, p.o.Trial)
 			l.Post(func() { p.tried(err) })
@@ -180,10 +181,10 @@ func (p *inPlace) leave() error {
 // log tells of the restart while the rest of it goes on, since clients wait.
 func (p *inPlace) log() (logged chan struct{}) {
 	logged = make(chan struct{})
-	held, timers := p.l.EpollSize(), p.l.Inside().Timers()-1 // one is for our patience
+	conns, timers := p.l.Inside().Conns(), p.l.Inside().Timers()-1 // one is for our patience
 	go func() {
 		defer close(logged)
-		p.l.Inside().Logger().Info("restarting in place", "generation", Generation()+1, "held", held, "timers dropped", timers)
+		p.l.Inside().Logger().Info("restarting in place", "generation", Generation()+1, "connections", conns, "timers dropped", timers)
 	}()
 	return logged
 }

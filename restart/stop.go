@@ -42,7 +42,11 @@ func stop(l *loop.Loop, o Options, h conn.Handler) {
 	s.leaving = true
 	s.cancelAll()
 	notify("STOPPING=1")
-	l.Inside().Logger().Info("stopping", "held", l.EpollSize())
+	about := []any{"connections", l.Inside().Conns()}
+	if o.Deadline > 0 {
+		about = append(about, "at most", o.Delay+o.Deadline)
+	}
+	l.Inside().Logger().Info("stopping", about...)
 	shut := func() {
 		l.StopListening()
 		l.LastReplies()

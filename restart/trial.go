@@ -121,19 +121,19 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// quoted is the line that says most, to stand behind a sentence: of a panic its first,
-// else the last.
+// quoted is what says most of it, to stand behind a sentence: of a panic its first line,
+// else the last three.
 func (t *tail) quoted() string {
 	lines := bytes.Split(bytes.TrimSpace(t.b), []byte("\n"))
-	said := lines[len(lines)-1]
-	for _, line := range lines {
+	said := lines[max(0, len(lines)-3):]
+	for i, line := range lines {
 		if bytes.HasPrefix(line, []byte("panic: ")) || bytes.HasPrefix(line, []byte("fatal error: ")) {
-			said = line
+			said = lines[i : i+1]
 			break
 		}
 	}
-	if len(said) == 0 {
-		return ""
+	if text := bytes.Join(said, []byte("; ")); len(text) > 0 {
+		return ": " + string(text)
 	}
-	return ": " + string(said)
+	return ""
 }

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -81,7 +82,7 @@ func (s *settings) run() error {
 	manners := s.manners
 	manners.OnHUP = func() {
 		restart.HandOver(l, manners, func(err error) {
-			if err != nil {
+			if err != nil && !errors.Is(err, restart.ErrStopping) {
 				o.Logger.Error("hand-over failed; serving on", "error", err)
 			}
 		})

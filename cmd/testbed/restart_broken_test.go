@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"catboat/internal/cargo"
 )
 
 // A new program that does not come to its feet changes nothing: the old one serves on, its
@@ -24,6 +26,7 @@ func TestBrokenSuccessorsChangeNothing(t *testing.T) {
 		p := variant(t, file, from, to)
 		return func(b *bed) { b.install(p) }
 	}
+	mine, other := strconv.Itoa(cargo.Version), strconv.Itoa(cargo.Version+1)
 	for _, row := range []struct {
 		name    string
 		install func(b *bed)
@@ -38,8 +41,8 @@ func TestBrokenSuccessorsChangeNothing(t *testing.T) {
 		{"is junk", func(b *bed) { b.installText([]byte("junk"), 0o755) }, [2]string{"exec format error", "exec format error"}},
 		{"is not there", func(b *bed) { os.Remove(b.program) }, [2]string{"no such file", "no such file"}},
 		{"is a folder", func(b *bed) { os.Remove(b.program); os.Mkdir(b.program, 0o755) }, [2]string{"permission denied", "permission denied"}},
-		{"has another version of the cargo", built("internal/cargo/cargo.go", "const Version = 1", "const Version = 2"),
-			[2]string{"of version 1, and this program reads 2", "of version 1, and this program reads 2"}},
+		{"has another version of the cargo", built("internal/cargo/cargo.go", "const Version = "+mine, "const Version = "+other),
+			[2]string{"of version " + mine + ", and this program reads " + other, "of version " + mine + ", and this program reads " + other}},
 		{"does not know a reply", built("cmd/testbed/resumable.go", "testbed/slow/1", "testbed/slow/2"),
 			[2]string{`testbed/slow/1`, ""}},
 		{"never comes to Ready", built("cmd/testbed/main.go", "restart.Ready(l)", "0, l.Run()"), [2]string{"Run before restart.Ready", "Run before restart.Ready"}},
