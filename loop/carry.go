@@ -234,6 +234,7 @@ func (l *Loop) readConn(packed []byte, r *wire.Reader, files fileUses) error {
 		record.kind = isFree
 		return err
 	}
+	l.placeSince(fd, record, record.class, record.since)
 	l.install(fd, record, m)
 	return nil
 }
@@ -387,9 +388,8 @@ func (r *record) unpack(b []byte, now int64) (hasMachine, ok bool) {
 	return hasMachine, ok
 }
 
-// install makes an adopted connection one of the loop's.
+// install makes a connection that was carried here, and has its deadline, one of the loop's.
 func (l *Loop) install(fd int, r *record, m adoptedMachine) {
-	l.placeSince(fd, r, r.class, r.since)
 	l.conns++
 	l.held.Add(1)
 	if m.m == nil {

@@ -43,6 +43,31 @@ func (l *Loop) placeSince(fd int, r *record, class conn.Class, since int64) {
 	w.n++
 }
 
+// placeBehind places a connection by the time of its last activity, which may be before
+// that of others in the class. Known is one that was not active later, or none.
+func (l *Loop) placeBehind(fd int, r *record, known int32) {
+	w := &l.waiting[r.class]
+	prev, next := known, w.head
+	if known != none {
+		next = l.records.at(known).next
+	}
+	for next != none && l.records.at(next).since <= r.since {
+		prev, next = next, l.records.at(next).next
+	}
+	r.prev, r.next = prev, next
+	if prev == none {
+		w.head = int32(fd)
+	} else {
+		l.records.at(prev).next = int32(fd)
+	}
+	if next == none {
+		w.tail = int32(fd)
+	} else {
+		l.records.at(next).prev = int32(fd)
+	}
+	w.n++
+}
+
 // unplace takes a connection out of the list of its class.
 func (l *Loop) unplace(fd int, r *record) {
 	w := &l.waiting[r.class]

@@ -161,18 +161,21 @@ func (in Inside) AdoptSome(written []byte, names, fds []int) error {
 	if r.Err() != nil || r.Rest() > 0 {
 		return errNoAdoption
 	}
+	var last [conn.Classes]int32 // of each class in the batch, which is in order of time
+	for class := range last {
+		last[class] = none
+	}
 	for i := range all {
-		l.installNew(&all[i])
+		l.installNew(&all[i], &last)
 	}
 	return nil
 }
 
 // installNew makes a connection that was handed over one of the loop's, and has it
 // watched.
-func (l *Loop) installNew(c *adopted) {
+func (l *Loop) installNew(c *adopted, last *[conn.Classes]int32) {
 	l.lastID++
 	c.r.id = l.lastID
-	c.r.since = l.now // the classes' lists are in order of time
 	c.r.generation = l.records.generationOf(c.fd)
 	h := conn.Handle{FD: uint32(c.fd), Generation: c.r.generation}
 	if c.m != nil {
@@ -180,11 +183,14 @@ func (l *Loop) installNew(c *adopted) {
 	}
 	r, _ := l.records.open(c.fd, isConn)
 	*r = c.r
+	l.placeBehind(c.fd, r, last[r.class])
 	l.install(c.fd, r, c.adoptedMachine)
 	if errno := l.k.Add(c.fd, r.interest, data(h)); errno != 0 {
 		l.trouble("epoll_ctl failed", errno)
 		l.close(c.fd, r, conn.ErrGone)
+		return
 	}
+	last[r.class] = int32(c.fd)
 }
 
 // PauseListening has no listener watched: another process accepts from the same
