@@ -119,7 +119,8 @@ func (in Inside) TakeBack(h *Handing) {
 		fd := int(c.FD)
 		r := l.records.at(int32(fd))
 		r.away, r.again = false, false
-		l.placeBehind(fd, r, none)
+		class := r.class
+		l.place(fd, r, class)
 		if errno := l.k.Add(fd, r.interest, data(c)); errno != 0 {
 			l.trouble("epoll_ctl failed", errno)
 			l.close(fd, r, conn.ErrGone)
