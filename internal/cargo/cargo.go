@@ -77,9 +77,6 @@ var magic = []byte("catboat\x00")
 
 const header = 8 + 4 + 8 + 8 + 4 // magic, version, length of all behind it and of the loop's part, checksum
 
-// table is of the checksum that processors have an instruction for.
-var table = crc32.MakeTable(crc32.Castagnoli)
-
 // Encode is the cargo as bytes.
 func (c *Cargo) Encode() []byte {
 	b := append(make([]byte, header, header+len(c.Loop)+len(c.FDs)+1024), c.Loop...)
@@ -113,7 +110,7 @@ func putHeader(b []byte, loop int) {
 	binary.LittleEndian.PutUint32(b[8:], Version)
 	binary.LittleEndian.PutUint64(b[12:], uint64(len(b)-header))
 	binary.LittleEndian.PutUint64(b[20:], uint64(loop))
-	binary.LittleEndian.PutUint32(b[28:], crc32.Checksum(b[header:], table))
+	binary.LittleEndian.PutUint32(b[28:], crc32.ChecksumIEEE(b[header:]))
 }
 
 // Decode reads what Encode has made. It shares b's memory. An error says why b is
@@ -130,7 +127,7 @@ func Decode(b []byte) (*Cargo, error) {
 		return nil, fmt.Errorf("cargo: it is of version %d, and this program reads %d", version, Version)
 	case length != uint64(len(payload)) || loop > length:
 		return nil, fmt.Errorf("cargo: %d bytes of %d are there", len(payload), max(length, loop))
-	case crc32.Checksum(payload, table) != sum:
+	case crc32.ChecksumIEEE(payload) != sum:
 		return nil, errors.New("cargo: the checksum is wrong")
 	}
 	c := &Cargo{Loop: payload[:loop:loop]}
