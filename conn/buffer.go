@@ -37,9 +37,7 @@ func (b *buffer) grow(need int, pool *pool) {
 		lent.B = make([]byte, 0, need+need/2)
 	}
 	lent.B = append(lent.B[:0], b.b...)
-	if b.lent != nil {
-		b.giveBack(pool)
-	}
+	b.giveBack(pool)
 	b.b, b.lent = lent.B, lent
 }
 
@@ -50,9 +48,7 @@ func (b *buffer) add(p []byte, pool *pool) {
 
 // reset empties the buffer.
 func (b *buffer) reset(pool *pool) {
-	if b.lent != nil {
-		b.giveBack(pool)
-	}
+	b.giveBack(pool)
 	b.b = b.kept[:0]
 }
 
@@ -66,7 +62,9 @@ func emptied(b []byte) []byte {
 }
 
 func (b *buffer) giveBack(pool *pool) {
-	b.lent.B = b.b
-	pool.Put(b.lent)
-	b.lent = nil
+	if b.lent != nil {
+		b.lent.B = b.b
+		pool.Put(b.lent)
+		b.lent = nil
+	}
 }

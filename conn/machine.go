@@ -217,12 +217,8 @@ func (m *Machine) Pending() int64 { return m.out.pending() }
 
 // Wrote says how many bytes of Output, or of File, the kernel has taken.
 func (m *Machine) Wrote(n int) {
-	if done := m.out.wrote(n, &m.env.buffers); done != nil {
-		m.release(done)
-	}
-	if m.sealed > 0 {
-		m.runHooks()
-	}
+	m.release(m.out.wrote(n, &m.env.buffers))
+	m.runHooks()
 	m.flushed()
 }
 

@@ -97,9 +97,7 @@ func (o *output) tighten(pool *pool) {
 	}
 	tight := append(o.kept[:0], rest...)
 	o.moveFiles()
-	if o.lent != nil {
-		o.giveBack(pool)
-	}
+	o.giveBack(pool)
 	o.b, o.sent = tight, 0
 }
 

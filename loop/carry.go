@@ -384,7 +384,7 @@ func (r *record) unpack(b []byte, now int64) (hasMachine, ok bool) {
 	}
 	hasMachine = bits&packedMachine != 0
 	ok = bits <= packedAll && r.class < conn.Classes && r.peerKind <= ip6Peer &&
-		(hasMachine || r.state == conn.Fresh || r.state == conn.Idle)
+		(hasMachine || (r.state == conn.Fresh || r.state == conn.Idle) && r.class == r.state.Class())
 	return hasMachine, ok
 }
 
@@ -469,6 +469,8 @@ func (in Inside) CloseListener(fd int) error {
 	if err := l.addListener(fd, socketFile{}); err != nil {
 		return err
 	}
+	addr, _ := boundAddr(fd)
+	l.options.Logger.Warn("closing a listener that this program has not asked for", "address", addr)
 	ln := l.listeners[len(l.listeners)-1]
 	return l.Post(func() { l.acceptRest(ln) })
 }

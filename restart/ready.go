@@ -128,7 +128,6 @@ func leaveRest(l *loop.Loop, here *cargo.Inherited) error {
 	}
 	listeners, named := here.Left()
 	for _, fd := range listeners {
-		l.Inside().Logger().Warn("closing a listener that this program has not asked for", "address", cargo.Address(fd))
 		if err := l.Inside().CloseListener(fd); err != nil {
 			return err
 		}

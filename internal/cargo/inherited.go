@@ -153,19 +153,6 @@ func (h *Inherited) Left() (listeners, named []int) {
 	return listeners, named
 }
 
-// Address is what a socket is bound to, for logs.
-func Address(fd int) string {
-	switch sa, _ := unix.Getsockname(fd); sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)).String()
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port)).String()
-	case *unix.SockaddrUnix:
-		return sa.Name
-	}
-	return "unknown"
-}
-
 // isBound reports whether a socket is bound to that address. Port 0 stands for any.
 func isBound(fd int, network, address string) bool {
 	sa, err := unix.Getsockname(fd)
